@@ -137,8 +137,13 @@ func (o Output) Problem(err error, p *problem.Error) {
 		o.Line("* %s", v)
 	}
 	if p.Hint != "" {
-		o.Line("%s %s", o.Careful("Hint:"), p.Hint)
+		o.Hint("%s", p.Hint)
 	}
+}
+
+// Hint writes what to do next.
+func (o Output) Hint(format string, args ...any) {
+	o.Line("%s %s", o.Careful("Hint:"), fmt.Sprintf(format, args...))
 }
 
 // headline is the error's text without the violations that follow below it, with what wraps it kept in front.

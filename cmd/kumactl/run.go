@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newRunCmd() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "run",
+		Short: "Run a part of the mesh in the foreground",
+	})
+}
