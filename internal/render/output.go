@@ -47,8 +47,10 @@ func (f Format) Check() error {
 // Output is where text goes, and how much of it fits on a line.
 type Output struct {
 	Out io.Writer
-	// Width in cells; 0 when no terminal is there.
+	// Width in cells; 0 when no terminal is there, or nobody wants lines to fit.
 	Width int
+	// Height in lines; 0 when no terminal is there.
+	Height int
 	// Color is set for a person at a terminal who did not refuse it.
 	Color bool
 }
@@ -59,10 +61,20 @@ func ForFile(f *os.File, environ func(string) string) Output {
 	if !term.IsTerminal(int(f.Fd())) {
 		return o
 	}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		o.Width = width
-	}
+	o = o.measured()
 	o.Color = environ("NO_COLOR") == "" && environ("TERM") != "dumb"
+	return o
+}
+
+// measured looks again how large the terminal is.
+func (o Output) measured() Output {
+	f, ok := o.Out.(*os.File)
+	if !ok {
+		return o
+	}
+	if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+		o.Width, o.Height = width, height
+	}
 	return o
 }
 

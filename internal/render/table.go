@@ -22,6 +22,10 @@ type Column struct {
 	Rank int
 	// List cells hold several words, separated by a blank, which go below each other where the line is too short.
 	List bool
+	// Text cells hold sentences, which are wrapped into the room that the other columns leave.
+	Text bool
+	// Optional columns are left out on a terminal when no row has anything in them.
+	Optional bool
 }
 
 // Table is what a person reads: a line per thing, fitted to the terminal.
@@ -31,6 +35,9 @@ type Table struct {
 	// Empty is said in place of a table without rows: what there is none of, and how to make one.
 	Empty string
 }
+
+// minText is the least room that a column of sentences is given, in cells.
+const minText = 24
 
 // Table writes the table, fitted to the width of the terminal. Columns that had to go are named below it.
 func (o Output) Table(t Table) error {
@@ -49,24 +56,29 @@ func (o Output) Table(t Table) error {
 	return nil
 }
 
-// fit makes a table no wider than width where that is possible: lists are broken first, then the columns of the highest rank go.
-// A width of 0 means that nobody measures (a pipe, -o wide).
+// fit makes a table no wider than width where that is possible: empty columns go first, then lists are broken and texts wrapped,
+// then the columns of the highest rank go. A width of 0 means that nobody measures (a pipe, -o wide).
 func (t Table) fit(width int) (Table, []string) {
-	if width == 0 || t.width() <= width {
+	if width == 0 {
 		return t, nil
 	}
-	t.Rows = slices.Clone(t.Rows)
-	for i, row := range t.Rows {
-		row = slices.Clone(row)
-		for c, column := range t.Columns {
-			if column.List {
-				row[c] = strings.ReplaceAll(row[c], " ", "\n")
-			}
+	for c := len(t.Columns) - 1; c >= 0; c-- {
+		if t.Columns[c].Optional && !slices.ContainsFunc(t.Rows, func(row []string) bool { return row[c] != "" }) {
+			t = t.without(c)
 		}
-		t.Rows[i] = row
 	}
+	widths := t.widths(false)
+	if sum(widths) <= width {
+		return t, nil
+	}
+	t = t.mapped(func(c Column, cell string) string {
+		if c.List {
+			return strings.ReplaceAll(cell, " ", "\n")
+		}
+		return cell
+	})
 	var hidden []string
-	for t.width() > width {
+	for sum(t.widths(true)) > width {
 		last := t.leastWanted()
 		if last < 0 {
 			break
@@ -75,11 +87,60 @@ func (t Table) fit(width int) (Table, []string) {
 		t = t.without(last)
 	}
 	slices.Reverse(hidden)
-	return t, hidden
+	return t.wrapped(width), hidden
 }
 
-func (t Table) width() int {
-	sum := gap * (len(t.Columns) - 1)
+// wrapped gives the room that is left to the columns of sentences.
+func (t Table) wrapped(width int) Table {
+	least := t.widths(true)
+	spare := max(width-sum(least), 0)
+	for c, column := range t.Columns {
+		if !column.Text {
+			continue
+		}
+		room := least[c] + spare
+		t = t.mapped(func(other Column, cell string) string {
+			if other == column {
+				return wrap(cell, room)
+			}
+			return cell
+		})
+		spare = 0
+	}
+	return t
+}
+
+// wrap breaks a text at its blanks so that no line has more cells than room; words longer than that are cut.
+func wrap(text string, room int) string {
+	var b strings.Builder
+	used := 0
+	for word := range strings.FieldsSeq(text) {
+		for {
+			cells := runewidth.StringWidth(word)
+			switch {
+			case used > 0 && used+1+cells <= room:
+				b.WriteString(" ")
+				used++
+			case used > 0:
+				b.WriteString("\n")
+				used = 0
+			}
+			if cells <= room {
+				b.WriteString(word)
+				used += cells
+				break
+			}
+			head := runewidth.Truncate(word, room, "")
+			b.WriteString(head)
+			word, used = word[len(head):], room
+		}
+	}
+	return b.String()
+}
+
+// widths gives the cells that each column needs; texts need minText at least when they may be wrapped.
+func (t Table) widths(wrapping bool) []int {
+	widths := make([]int, len(t.Columns))
 	for c, column := range t.Columns {
 		widest := runewidth.StringWidth(column.Title)
 		for _, row := range t.Rows {
@@ -87,9 +148,20 @@ func (t Table) width() int {
 				widest = max(widest, runewidth.StringWidth(line))
 			}
 		}
-		sum += widest
+		if wrapping && column.Text {
+			widest = min(widest, minText)
+		}
+		widths[c] = widest
 	}
-	return sum
+	return widths
+}
+
+func sum(widths []int) int {
+	all := gap * (len(widths) - 1)
+	for _, w := range widths {
+		all += w
+	}
+	return all
 }
 
 func (t Table) leastWanted() int {
@@ -107,6 +179,20 @@ func (t Table) without(c int) Table {
 	rows := make([][]string, len(t.Rows))
 	for i, row := range t.Rows {
 		rows[i] = slices.Delete(slices.Clone(row), c, c+1)
+	}
+	t.Rows = rows
+	return t
+}
+
+// mapped changes cells without touching the rows that the caller holds.
+func (t Table) mapped(change func(Column, string) string) Table {
+	rows := make([][]string, len(t.Rows))
+	for i, row := range t.Rows {
+		row = slices.Clone(row)
+		for c := range row {
+			row[c] = change(t.Columns[c], row[c])
+		}
+		rows[i] = row
 	}
 	t.Rows = rows
 	return t
