@@ -1,0 +1,5 @@
+//go:build unix
+
+package launcher
+
+func WatchParent(pid int) (func(), error) { return watchParent(pid) }
