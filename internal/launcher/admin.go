@@ -59,6 +59,7 @@ func parseAdmin(bootstrap []byte) (network, address string, err error) {
 	return "", "", problem.New(problem.Invalid, "bootstrap from the control plane: it gives Envoy no admin address")
 }
 
+// newAdmin keeps at most two connections: Envoy's admin is one thread.
 func newAdmin(network, address string) *adminClient {
 	transport := &http.Transport{
 		MaxIdleConns: 2, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
@@ -69,6 +70,7 @@ func newAdmin(network, address string) *adminClient {
 	return &adminClient{address: address, client: &http.Client{Transport: transport, Timeout: 5 * time.Second}}
 }
 
+// close gives the connections back.
 func (a *adminClient) close() { a.client.CloseIdleConnections() }
 
 // do sends one request and gives status and body.

@@ -51,6 +51,7 @@ type bootstrapRequest struct {
 	IPv6Enabled  bool   `json:"ipv6Enabled"`
 }
 
+// requestVersion is shown in inspect; a control plane may warn when the two were not tested together.
 type requestVersion struct {
 	KumaDP struct {
 		Version   string `json:"version"`
@@ -107,6 +108,7 @@ func (l *Launcher) request(version envoyVersion, readinessPort int, dir workDir)
 	return req
 }
 
+// known keeps to the wire's word for what a build does not tell.
 func known(s string) string {
 	if s == "" {
 		return "unknown"
@@ -121,7 +123,7 @@ func (l *Launcher) fetchBootstrap(ctx context.Context, req bootstrapRequest) ([]
 	if err != nil {
 		return nil, problem.New(problem.Internal, "bootstrap request: %w", err)
 	}
-	defer l.client.CloseIdleConnections()
+	defer l.client.CloseIdleConnections() // the rest is between Envoy and the control plane
 	began, said := time.Now(), ""
 	answer, err := backoff.Retry(ctx,
 		func() ([]byte, error) { return l.askBootstrap(ctx, body) },
@@ -142,6 +144,7 @@ func (l *Launcher) fetchBootstrap(ctx context.Context, req bootstrapRequest) ([]
 	return answer, nil
 }
 
+// askBootstrap asks once. An error that backoff knows as permanent is not worth another attempt; any other is.
 func (l *Launcher) askBootstrap(ctx context.Context, body []byte) ([]byte, error) {
 	endpoint := l.endpoint.JoinPath("/bootstrap").String()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
@@ -211,7 +214,7 @@ func (l *Launcher) refused(status int, text string) error {
 	case status == http.StatusNotFound && text == "":
 		return problem.New(problem.Unavailable, "%s does not know %s %q of mesh %q yet", who, l.cfg.ProxyType, l.proxy.name, l.proxy.mesh).
 			WithHint("create it with: kumactl apply -f FILE; or run with the resource itself: -d FILE")
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound: // somebody's words in it: not this server's
 		return backoff.Permanent(problem.New(problem.Invalid, "%s has no bootstrap to give: 404 %s", who, text).
 			WithHint("wrong port? --cp-address must be the data plane server, port 5678 by default"))
 	case status >= 500:
@@ -221,6 +224,7 @@ func (l *Launcher) refused(status int, text string) error {
 		text = http.StatusText(status)
 	}
 	refusal := problem.New(problem.Invalid, "%s refuses %s %q: %d %s", who, l.cfg.ProxyType, l.proxy.name, status, text)
+	// A bootstrap server cannot tell a wrong token from a right one; that comes later, with the stream. It can miss one.
 	if l.token == "" && strings.Contains(strings.ToLower(text), "token") {
 		refusal.Code = problem.Unauthenticated
 		refusal.Hint = "kumactl generate dataplane-token --name " + l.proxy.name + " > token, then run with --dataplane-token-file token"

@@ -52,6 +52,7 @@ func New(cfg Config) (*Launcher, error) {
 	if err := unsupported(); err != nil {
 		return nil, err
 	}
+	// Zero values of a Config that was not made from Default are made harmless here.
 	l := &Launcher{cfg: cfg, log: cfg.Log, stop: make(chan struct{})}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -106,6 +107,7 @@ func (c Config) check() error {
 	return nil
 }
 
+// parseEndpoint takes https only: the token travels in the request.
 func parseEndpoint(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -159,8 +161,9 @@ func (l *Launcher) trust() error {
 		}
 	}
 	l.client = &http.Client{
-		Timeout:       10 * time.Second,
-		Transport:     &http.Transport{TLSClientConfig: conf, MaxIdleConns: 1, TLSHandshakeTimeout: 10 * time.Second},
+		Timeout:   10 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: conf, MaxIdleConns: 1, TLSHandshakeTimeout: 10 * time.Second},
+		// No proxy from the environment, as Envoy has none either; no redirects, as they would carry the token elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
@@ -179,6 +182,7 @@ func (l *Launcher) Run(ctx context.Context) error {
 	return err
 }
 
+// run brings up one part after the other and takes them down in reverse: Envoy, readiness, work directory.
 func (l *Launcher) run(ctx context.Context) error {
 	path, err := l.cfg.findEnvoy()
 	if err != nil {
@@ -201,7 +205,7 @@ func (l *Launcher) run(ctx context.Context) error {
 		if ready, err = listenReadiness(l.cfg.ReadinessPort, defaultReadinessPort); err != nil {
 			return err
 		}
-		stop := ready.serve()
+		stop := ready.serve() // from now on, so that whoever asks early hears NOT_READY and not a refusal
 		defer stop()
 	}
 	bootstrap, err := l.fetchBootstrap(ctx, l.request(version, ready.port(), dir))

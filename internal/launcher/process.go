@@ -26,6 +26,7 @@ type envoyProcess struct {
 
 // envoyArgs are the options that the peer's launcher gives, and our log format.
 func (c Config) envoyArgs(bootstrap string, version envoyVersion) []string {
+	// Envoy counts in whole seconds. "immediate" closes at the first chance instead of ever more often until the end.
 	drain := max(1, int(math.Ceil(c.DrainTime.Seconds())))
 	args := []string{
 		"--config-path", bootstrap,
@@ -59,14 +60,14 @@ func startEnvoy(path string, args []string, stdout io.Writer, output *envoyLog) 
 		cmd := exec.Command(path, args...)
 		cmd.Stdout, cmd.Stderr = stdout, output
 		cmd.SysProcAttr = processAttributes()
-		cmd.WaitDelay = 2 * time.Second
+		cmd.WaitDelay = 2 * time.Second // for its standard error, if something that it started still holds it
 		if err := cmd.Start(); err != nil {
 			started <- problem.New(problem.Invalid, "envoy: %s: %w", path, cause(err)).WithHint(envoyHint)
 			return
 		}
 		p.process = cmd.Process
 		unguard, err := guard(cmd.Process.Pid)
-		if err != nil {
+		if err != nil { // better no Envoy than one that may be left behind
 			cmd.Process.Kill()
 		}
 		started <- err

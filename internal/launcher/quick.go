@@ -46,6 +46,7 @@ type QuickDataplane struct {
 	Why string
 }
 
+// quickResource is as much of a Dataplane as Quick writes; its own type, so that this package needs no protobuf.
 type quickResource struct {
 	Type       string          `json:"type"`
 	Mesh       string          `json:"mesh"`
@@ -116,6 +117,7 @@ func Quick(o QuickOptions) (QuickDataplane, error) {
 	return built, nil
 }
 
+// check refuses what cannot become a Dataplane; the finer rules (names, tags) are the control plane's.
 func (o QuickOptions) check() error {
 	switch {
 	case o.Service == "" && len(o.Outbounds) == 0:
@@ -143,6 +145,7 @@ func (o QuickOptions) check() error {
 	return nil
 }
 
+// inbound is the one inbound, and why it is where it is when that was not said.
 func (o QuickOptions) inbound() (quickPort, string, error) {
 	tags := map[string]string{"kuma.io/service": o.Service, "kuma.io/protocol": "tcp"}
 	for k, v := range o.Tags {
@@ -183,6 +186,7 @@ func inboundPort(address string, port int) (int, string, error) {
 	return chosen, fmt.Sprintf("port %d instead of %d on %s: %s", chosen, port, address, reason), nil
 }
 
+// free tells by trying; somebody may still be faster than Envoy, which then says so and ends.
 func free(address string, port int) bool {
 	ln, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {

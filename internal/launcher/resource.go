@@ -50,6 +50,7 @@ func Expand(text string, vars map[string]string) (string, error) {
 	}
 }
 
+// expandTag gives the text for what stands between the braces.
 func expandTag(tag string, vars map[string]string) (string, *problem.Error) {
 	name := strings.TrimSpace(strings.TrimPrefix(tag, "&"))
 	switch {
@@ -92,6 +93,7 @@ func (c Config) readResource() (file, text string, err error) {
 	return c.ResourcePath, text, err
 }
 
+// readBounded reads all there is, if that is something and not too much.
 func readBounded(name string, r io.Reader) (string, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxResourceBytes+1))
 	if err != nil {
@@ -138,6 +140,7 @@ func (c Config) proxy() (proxy, error) {
 	return c.resourceProxy(file, kind, docs[0].JSON)
 }
 
+// namedProxy is one that the control plane has, or will have, from somebody else.
 func (c Config) namedProxy() (proxy, error) {
 	if c.Name == "" {
 		return proxy{}, problem.New(problem.Invalid, "nothing says which proxy to run").
@@ -150,6 +153,7 @@ func (c Config) namedProxy() (proxy, error) {
 	return p, nil
 }
 
+// resourceProxy reads who the proxy is from its resource. Name and mesh of the Config may repeat that, or be empty.
 func (c Config) resourceProxy(file, kind string, raw []byte) (proxy, error) {
 	var head struct{ Type, Mesh, Name string }
 	if err := json.Unmarshal(raw, &head); err != nil {

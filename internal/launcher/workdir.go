@@ -48,6 +48,8 @@ func (l *Launcher) openWorkDir() (workDir, error) {
 	return dir, nil
 }
 
+// prepare locks the directory and puts the token into it, when there is one that is not in a file of its own. A lock that it
+// took is returned with an error, too.
 func (l *Launcher) prepare(dir *workDir) (unlock func(), err error) {
 	if dir.path, err = filepath.Abs(dir.path); err != nil {
 		return nil, problem.New(problem.Invalid, "work directory: %w", err)
