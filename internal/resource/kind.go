@@ -45,6 +45,10 @@ type Kind struct {
 	Nested bool
 	// Proxy kinds are proxies and get the label kuma.io/proxy-type from ProxyType.
 	ProxyType func(spec any) string
+	// Tags are the sets of tags that lists find a resource by (`tag=`), one for each inbound; nil for kinds without tags.
+	Tags func(spec any) []map[string]string
+	// Gateway says what gateway a proxy is, for lists (`gateway=`): empty, "builtin" or "delegated"; nil for other kinds.
+	Gateway func(spec any) string
 	// ZoneProvided kinds get the labels kuma.io/origin, kuma.io/zone and kuma.io/env when the API writes them.
 	ZoneProvided bool
 	// NoMeshLabel kinds do not get the label kuma.io/mesh although they are in a mesh.
