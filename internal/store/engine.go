@@ -14,8 +14,8 @@ type engine interface {
 	read(q query) (found, error)
 	// saveVolatile writes the given volatile resources and removes the others.
 	saveVolatile(put []*resource.Resource, remove []resource.Key) error
-	// close frees everything. The snapshot is the last one.
-	close() error
+	// close frees everything; last is the state that stays.
+	close(last Snapshot) error
 }
 
 // transaction is one committed call of Update.
@@ -43,10 +43,4 @@ type query struct {
 type found struct {
 	changes []Change
 	through uint64
-}
-
-// loaded is what an engine had when it was opened.
-type loaded struct {
-	revision uint64
-	trees    []*tree
 }

@@ -84,4 +84,4 @@ func (m *memoryEngine) backward(q query) found {
 
 func (m *memoryEngine) saveVolatile([]*resource.Resource, []resource.Key) error { return nil }
 
-func (m *memoryEngine) close() error { return nil }
+func (m *memoryEngine) close(Snapshot) error { return nil }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -79,19 +78,13 @@ type Store struct {
 func OpenMemory(o Options) *Store {
 	o = o.withDefaults()
 	index := newKindIndex(o.Kinds)
-	return start(o, index, newMemoryEngine(o), loaded{trees: index.emptyTrees()})
+	return start(o, newMemoryEngine(o), Snapshot{picture: picture{index, index.emptyTrees()}})
 }
 
-// Open opens the store in a file, or makes it. The error is a *problem.Error that names the file and says what to do: Conflict
-// when another process has it, Unavailable when the disk or the rights are in the way, Internal when the file is damaged.
-func Open(_ context.Context, o Options) (*Store, error) {
-	return nil, problem.New(problem.Unavailable, "%s: no durable engine yet", o.Path)
-}
-
-func start(o Options, index *kindIndex, e engine, from loaded) *Store {
+func start(o Options, e engine, from Snapshot) *Store {
 	s := &Store{
 		options: o,
-		kinds:   index,
+		kinds:   from.kinds,
 		engine:  e,
 		feed:    newFeed(from.revision),
 		queue:   make(chan *request, maxGroup),
@@ -100,7 +93,7 @@ func start(o Options, index *kindIndex, e engine, from loaded) *Store {
 		stopped: make(chan struct{}),
 	}
 	s.volatile.dirty = map[resource.Key]struct{}{}
-	s.published.Store(&Snapshot{picture{index, from.trees}, from.revision})
+	s.published.Store(&from)
 	go s.run()
 	return s
 }
@@ -113,7 +106,7 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		<-s.stopped
-		s.closeErr = s.engine.close()
+		s.closeErr = s.engine.close(s.Snapshot())
 	})
 	return s.closeErr
 }

@@ -83,6 +83,9 @@ func (s *Store) writeVolatile(k resource.Key, r *resource.Resource) {
 
 // dirty notes that a volatile resource is to be saved, and sets the timer when it is the first.
 func (s *Store) dirty(k resource.Key) {
+	if s.options.ReadOnly {
+		return
+	}
 	s.volatile.dirty[k] = struct{}{}
 	if s.volatile.timer == nil {
 		s.volatile.timer = time.AfterFunc(volatileEvery, func() {

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/kumactl/kumactl/internal/problem"
+	"github.com/kumactl/kumactl/internal/resource"
+)
+
+const (
+	// allocBytes is the step in which the file grows.
+	allocBytes = 1 << 20
+	// lockWait is how long Open waits for another process to let go, and bbolt for its own lock.
+	lockWait = time.Second
+)
+
+func boltOptions(set func(*bolt.Options)) *bolt.Options {
+	o := &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoStatistics: true}
+	set(o)
+	return o
+}
+
+// boltEngine keeps resources and log in one bbolt file.
+type boltEngine struct {
+	path    string
+	options Options
+	kinds   *kindIndex
+	lock    *fileLock
+	foreign []entry
+	good    goodCopy
+
+	// mu is held for reading by those who read the log, for writing while the file is opened again.
+	mu   sync.RWMutex
+	db   *bolt.DB
+	file *os.File
+
+	// revision is the last one that was acknowledged.
+	revision uint64
+	// suspect is set when a commit went wrong: the file is opened again before the next one.
+	suspect bool
+	// doubt holds, for the resources of commits that went wrong, what is right: such a commit may be in the file all the
+	// same, when only its last flush did not work. The next commit writes the right ones again.
+	doubt map[resource.Key]*resource.Resource
+	// beforeCommit stands in for a disk that does not work; only tests set it.
+	beforeCommit func() error
+}
+
+// openDB opens the file with bbolt.
+func (b *boltEngine) openDB() error {
+	db, err := bolt.Open(b.path, 0o600, boltOptions(func(o *bolt.Options) {
+		o.ReadOnly = b.options.ReadOnly
+		o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag&^os.O_CREATE, mode)
+			b.file = f
+			return f, err
+		}
+	}))
+	if errors.Is(err, bolt.ErrTimeout) {
+		return inUse(b.path, 0)
+	}
+	if err != nil {
+		return diskError(b.path, "it is not opened", err)
+	}
+	db.AllocSize = allocBytes
+	b.db = db
+	return nil
+}
+
+// reopen closes and opens the file after a commit that went wrong, for bbolt's own picture of it may be wrong too.
+func (b *boltEngine) reopen() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.db != nil {
+		// The changes that matter are in memory and in doubt; what closing says changes nothing.
+		_ = b.db.Close()
+		b.db = nil
+	}
+	f, err := os.Open(b.path)
+	if err != nil {
+		return diskError(b.path, "it is not opened again", err)
+	}
+	_, err = readHead(f, nil)
+	f.Close()
+	if err != nil {
+		return damaged(b.path, err)
+	}
+	return guarded(b.openDB)
+}
+
+// guarded turns a panic or a fault of bbolt, which trusts the file, into an error.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// update runs one bbolt transaction.
+func (b *boltEngine) update(f func(*bolt.Tx) error) error {
+	if b.suspect || b.db == nil {
+		if err := b.reopen(); err != nil {
+			return err
+		}
+		b.suspect = false
+	}
+	err := guarded(func() error {
+		return b.db.Update(func(tx *bolt.Tx) error {
+			if err := f(tx); err != nil {
+				return err
+			}
+			if b.beforeCommit != nil {
+				return b.beforeCommit()
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		return nil
+	}
+	b.suspect = true
+	if errors.Is(err, ErrDamaged) {
+		// After a panic bbolt holds its locks for good, so it cannot be closed; closing the file frees the file's lock.
+		b.mu.Lock()
+		b.db = nil
+		b.file.Close()
+		b.mu.Unlock()
+		return damaged(b.path, err)
+	}
+	return diskError(b.path, "the change is not saved", err)
+}
+
+func (b *boltEngine) commit(group []transaction) error {
+	err := b.update(func(tx *bolt.Tx) error {
+		w, err := newFileWriter(tx, b.options)
+		if err != nil {
+			return err
+		}
+		if err := w.heal(b.doubt, b.revision); err != nil {
+			return err
+		}
+		for _, t := range group {
+			if err := w.apply(t); err != nil {
+				return err
+			}
+		}
+		if err := w.trim(); err != nil {
+			return err
+		}
+		return w.save()
+	})
+	if err != nil {
+		b.doubtful(group)
+		return err
+	}
+	b.doubt = nil
+	if len(group) > 0 {
+		b.revision = group[len(group)-1].revision
+	}
+	return nil
+}
+
+// doubtful notes what is right where the group may have written something else.
+func (b *boltEngine) doubtful(group []transaction) {
+	if b.doubt == nil {
+		b.doubt = map[resource.Key]*resource.Resource{}
+	}
+	for _, t := range group {
+		for _, c := range t.changes {
+			if _, known := b.doubt[c.Key]; !known {
+				b.doubt[c.Key] = c.Before
+			}
+		}
+	}
+}
+
+func (b *boltEngine) saveVolatile(put []*resource.Resource, remove []resource.Key) error {
+	return b.update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket([]byte(bucketVolatile))
+		for _, r := range put {
+			record, err := encodeRecord(r)
+			if err != nil {
+				return fmt.Errorf("%s: %w", describe(r.Key()), err)
+			}
+			key := keyBytes(r.Key())
+			if err := bucket.Put(key, sealed(key, record)); err != nil {
+				return err
+			}
+		}
+		for _, k := range remove {
+			if err := bucket.Delete(keyBytes(k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (b *boltEngine) close(last Snapshot) error {
+	b.good.stop()
+	if len(b.doubt) > 0 {
+		if err := b.commit(nil); err != nil {
+			b.options.Logger.Warn("a write that went wrong may still be in the file", "error", err)
+		}
+	}
+	if !b.options.ReadOnly {
+		b.good.write(context.Background(), b, last)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var err error
+	if b.db != nil {
+		err = guarded(b.db.Close)
+		b.db = nil
+	}
+	if err = errors.Join(err, b.lock.release()); err != nil {
+		return problem.New(problem.Unavailable, "%s: it is not closed: %w", b.path, err)
+	}
+	return nil
+}
