@@ -137,18 +137,6 @@ func tree(t *testing.T) []*source {
 	return all
 }
 
-// handWritten is the tree without generated files.
-func handWritten(t *testing.T) []*source {
-	t.Helper()
-	var own []*source
-	for _, s := range tree(t) {
-		if !s.generated() {
-			own = append(own, s)
-		}
-	}
-	return own
-}
-
 // report fails the test once for each finding.
 func report(t *testing.T, findings []string) {
 	t.Helper()

@@ -19,7 +19,13 @@ func programsAreValues(files []*source) []string {
 			hand = append(hand, s)
 		}
 	}
+	logged := map[ast.Node]bool{}
 	return each(hand, func(s *source, n ast.Node) string {
+		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) > 0 { // slog's Log takes a context where there is none
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && (sel.Sel.Name == "Log" || sel.Sel.Name == "LogAttrs" || sel.Sel.Name == "Enabled") {
+				logged[call.Args[0]] = true
+			}
+		}
 		if i, ok := n.(*ast.ImportSpec); ok && importPath(i) == "flag" {
 			return s.at(i, "package flag keeps its state in globals; flags belong to cmd/kumactl and cobra")
 		}
@@ -27,7 +33,7 @@ func programsAreValues(files []*source) []string {
 		switch {
 		case pkg == "os" && name == "Exit", pkg == "log" && strings.HasPrefix(name, "Fatal"), pkg == "runtime" && name == "Goexit":
 			return s.at(n, "%s.%s ends the program under its caller; return an error", pkg, name)
-		case pkg == "context" && (name == "Background" || name == "TODO") && ownContexts[s.path] == "":
+		case pkg == "context" && (name == "Background" || name == "TODO") && ownContexts[s.path] == "" && !logged[n]:
 			return s.at(n, "context.%s cuts the caller off; take a context as the first parameter (context.WithoutCancel for clean-up)", name)
 		}
 		return ""

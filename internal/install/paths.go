@@ -6,6 +6,10 @@ import "path/filepath"
 type Paths struct {
 	ConfigDir string
 	DataDir   string
+	// UnitFile is what the supervisor reads; empty without one.
+	UnitFile string
+	// LogFile is where launchd puts the control plane's log; systemd has a journal.
+	LogFile string
 }
 
 // ConfigFile is what the control plane reads at its start.
