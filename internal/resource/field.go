@@ -30,8 +30,10 @@ type Field struct {
 	Type FieldType
 	// Alias is a second spelling that is read too (protobuf's own name); may be empty.
 	Alias string
-	// Enum holds the words that a protobuf enumeration takes.
+	// Enum holds the words that the field takes; empty for all.
 	Enum []string
+	// Required fields of an object cannot be left out.
+	Required bool
 	// Fields of an object, in the order of the type.
 	Fields []*Field
 	// Element of an array or map.
@@ -120,9 +122,15 @@ func wellKnown(full string) FieldType {
 
 func structFields[S any]() *Field { return goFields(reflect.TypeFor[S](), 0) }
 
+// Shaped types say themselves which shape their JSON has; other types with a decoder of their own count as TypeAny.
+type Shaped interface{ Shape() FieldType }
+
 func goFields(t reflect.Type, depth int) *Field {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	if s, ok := reflect.Zero(t).Interface().(Shaped); ok {
+		return &Field{Type: s.Shape()}
 	}
 	custom := reflect.TypeFor[json.Unmarshaler]()
 	if depth == maxFieldDepth || t.Implements(custom) || reflect.PointerTo(t).Implements(custom) {
@@ -165,6 +173,7 @@ func addGoFields(f *Field, t reflect.Type, depth int) {
 		}
 		child := goFields(sf.Type, depth+1)
 		child.Name = name
+		child.mark(sf.Tag.Get("schema"))
 		f.Fields = append(f.Fields, child)
 	}
 }

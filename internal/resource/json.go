@@ -3,6 +3,7 @@ package resource
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -36,10 +37,33 @@ type Head struct {
 func ReadHead(raw []byte) (Head, error) {
 	var h Head
 	if err := json.Unmarshal(raw, &h); err != nil {
-		return Head{}, problem.New(problem.Invalid, "%w", err)
+		return Head{}, unreadable(headError(err))
 	}
 	return h, nil
 }
+
+// headError names the types of a document's head as the wire does.
+func headError(err error) error {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	if wrong.Field == "" {
+		return fmt.Errorf("json: cannot unmarshal %s into Go value of type v1alpha1.ResourceMeta", wrong.Value)
+	}
+	return &FormError{wrong.Field, fmt.Errorf("json: cannot unmarshal %s into Go struct field ResourceMeta.%s of type %s", wrong.Value, wrong.Field, wrong.Type)}
+}
+
+// unreadable makes the error of a document that cannot be read.
+func unreadable(err error) error {
+	if _, ok := errors.AsType[*FormError](err); !ok {
+		err = &FormError{Err: err}
+	}
+	return problem.New(problem.Invalid, "%w", err)
+}
+
+// defaultMesh is the mesh of nested kinds whose document names none.
+const defaultMesh = "default"
 
 // Decoded is what Decode found.
 type Decoded struct {
@@ -67,7 +91,7 @@ func (k *Kind) Decode(raw []byte) (Decoded, error) {
 	}
 	if !k.Nested {
 		if r.Spec, err = k.spec.fromJSON(known); err != nil {
-			return Decoded{}, problem.New(problem.Invalid, "%w", err)
+			return Decoded{}, unreadable(err)
 		}
 		return Decoded{r, head.Type, unknown}, nil
 	}
@@ -76,17 +100,17 @@ func (k *Kind) Decode(raw []byte) (Decoded, error) {
 		Status json.RawMessage `json:"status"`
 	}
 	if err := json.Unmarshal(known, &parts); err != nil {
-		return Decoded{}, problem.New(problem.Invalid, "%w", err)
+		return Decoded{}, unreadable(err)
 	}
 	r.Spec = k.spec.make()
 	if len(parts.Spec) > 0 {
 		if r.Spec, err = k.spec.fromJSON(parts.Spec); err != nil {
-			return Decoded{}, problem.New(problem.Invalid, "spec: %w", err)
+			return Decoded{}, unreadable(err)
 		}
 	}
 	if len(parts.Status) > 0 && k.HasStatus() {
 		if r.Status, err = k.status.fromJSON(parts.Status); err != nil {
-			return Decoded{}, problem.New(problem.Invalid, "status: %w", err)
+			return Decoded{}, unreadable(err)
 		}
 	}
 	return Decoded{r, head.Type, unknown}, nil

@@ -45,6 +45,8 @@ type Kind struct {
 	Nested bool
 	// Proxy kinds are proxies and get the label kuma.io/proxy-type from ProxyType.
 	ProxyType func(spec any) string
+	// OwnLabels are labels that the control plane sets whatever the document says; an empty value removes.
+	OwnLabels func(spec any) map[string]string
 	// Tags are the sets of tags that lists find a resource by (`tag=`), one for each inbound; nil for kinds without tags.
 	Tags func(spec any) []map[string]string
 	// Gateway says what gateway a proxy is, for lists (`gateway=`): empty, "builtin" or "delegated"; nil for other kinds.
@@ -131,7 +133,7 @@ func OfProto[S proto.Message](kind Kind, empty func() S, rules Rules[S]) *Kind {
 		make: func() any { return empty() },
 		fromJSON: func(raw []byte) (any, error) {
 			spec := empty()
-			return spec, protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, spec)
+			return spec, ReadMessage(raw, spec)
 		},
 		toJSON: func(spec any) ([]byte, error) { return protojson.Marshal(spec.(S)) },
 		fromBytes: func(raw []byte) (any, error) {
