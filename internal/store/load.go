@@ -22,6 +22,8 @@ type contents struct {
 	trees   []*tree
 	// foreign are the records of kinds that this release does not know; they stay as they are.
 	foreign []entry
+	// free and lost count pages without content; the lost ones cost room and nothing else.
+	free, lost int
 	// notes are faults that do not keep the store from being used: of the log and of volatile state.
 	notes []error
 }
@@ -95,7 +97,8 @@ func (c *contents) readAll(kinds *kindIndex) error {
 			}
 		}
 	}
-	_, _, err := c.freelist()
+	var err error
+	c.free, c.lost, err = c.freelist()
 	return err
 }
 
@@ -104,7 +107,7 @@ func (c *contents) readResources(dec *decoder) error {
 	err := c.each(c.buckets[bucketResources], func(e element) error {
 		r, err := decodeEntry(dec, e.key, e.value)
 		if err != nil {
-			return err
+			return c.damage("%w", err)
 		}
 		seen.addRecord(e.value)
 		if r == nil {
@@ -118,7 +121,7 @@ func (c *contents) readResources(dec *decoder) error {
 		return err
 	}
 	if seen.records != c.state.records || seen.digest != c.state.digest {
-		return fmt.Errorf("%d resources are there, and %d were written, or some are of another time", seen.records, c.state.records)
+		return c.damage("%d resources are there, and %d were written, or some are of another time", seen.records, c.state.records)
 	}
 	return nil
 }

@@ -225,7 +225,8 @@ type walker struct {
 	*pageFile
 	visit func(element) error
 	bufs  [maxPageDepth][]byte
-	last  []byte
+	// last is the key visited last; least, when set, is what the next one must reach, for the branches above say so.
+	last, least []byte
 	// stop is an error of visit, which ends a lenient walk too.
 	stop error
 }
@@ -264,7 +265,11 @@ func (w *walker) walk(id uint64, depth int) error {
 	visit := w.leaf
 	if native.Uint16(page[8:]) == branchPage {
 		visit = func(e element) error {
-			err := w.walk(e.child, depth+1)
+			err := w.inOrder(e.key)
+			if err == nil {
+				w.least = e.key
+				err = w.walk(e.child, depth+1)
+			}
 			if err != nil {
 				w.stop = err
 			}
@@ -278,15 +283,21 @@ func (w *walker) walk(id uint64, depth int) error {
 }
 
 func (w *walker) leaf(e element) error {
-	if w.last != nil && bytes.Compare(w.last, e.key) >= 0 {
-		if err := w.damage("its entries are out of order at %q", e.key); err != nil {
-			w.stop = err
-			return err
-		}
+	if w.stop = w.inOrder(e.key); w.stop != nil {
+		return w.stop
 	}
+	w.least = nil
 	w.last = append(w.last[:0], e.key...)
 	w.stop = w.visit(e)
 	return w.stop
+}
+
+// inOrder checks that a key, of a leaf or of a branch, comes after those before it: bbolt searches by them.
+func (w *walker) inOrder(key []byte) error {
+	if w.last != nil && bytes.Compare(w.last, key) >= 0 || w.least != nil && bytes.Compare(key, w.least) < 0 {
+		return w.damage("its entries are out of order at %q", key)
+	}
+	return nil
 }
 
 // buckets gives the buckets at the top, by name.
