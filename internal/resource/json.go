@@ -75,15 +75,31 @@ type Decoded struct {
 }
 
 // Decode reads a JSON document of this kind. Fields that the kind does not have are left out and returned in Unknown.
-// The resource is neither defaulted nor validated. The error is a *problem.Error of code Invalid.
+// The resource is neither defaulted nor validated. The error is a *problem.Error of code Invalid: with violations when the
+// document breaks the schema of a nested kind (Unknown is filled in then too), else with the wire's text as its detail and a *FormError that says where.
 func (k *Kind) Decode(raw []byte) (Decoded, error) {
+	if k.Nested {
+		if violations, err := k.schemaViolations(raw); err != nil {
+			return Decoded{}, unreadable(err)
+		} else if len(violations) > 0 {
+			// A required field may be missing because its name is misspelt.
+			unknown, _, err := k.prune(raw)
+			if err != nil {
+				return Decoded{}, unreadable(err)
+			}
+			return Decoded{Unknown: unknown}, Refused(violations)
+		}
+	}
 	head, err := ReadHead(raw)
 	if err != nil {
 		return Decoded{}, err
 	}
+	if k.Nested && k.Scope == InMesh && head.Mesh == "" {
+		head.Mesh = defaultMesh
+	}
 	unknown, known, err := k.prune(raw)
 	if err != nil {
-		return Decoded{}, problem.New(problem.Invalid, "%w", err)
+		return Decoded{}, unreadable(err)
 	}
 	r := &Resource{Kind: k, Meta: Meta{Mesh: head.Mesh, Name: head.Name, Labels: head.Labels}}
 	if head.CreationTime != nil && head.ModificationTime != nil {
