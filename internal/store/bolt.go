@@ -49,8 +49,8 @@ type boltEngine struct {
 	// doubt holds, for the resources of commits that went wrong, what is right: such a commit may be in the file all the
 	// same, when only its last flush did not work. The next commit writes the right ones again.
 	doubt map[resource.Key]*resource.Resource
-	// beforeCommit stands in for a disk that does not work; only tests set it.
-	beforeCommit func() error
+	// fault is nil outside tests.
+	fault func(committed bool) error
 }
 
 // openDB opens the file with bbolt.
@@ -116,15 +116,10 @@ func (b *boltEngine) update(f func(*bolt.Tx) error) error {
 	}
 	err := guarded(func() error {
 		return b.db.Update(func(tx *bolt.Tx) error {
-			if err := f(tx); err != nil {
-				return err
-			}
-			if b.beforeCommit != nil {
-				return b.beforeCommit()
-			}
-			return nil
+			return firstError(f(tx), b.faulty(false))
 		})
 	})
+	err = firstError(err, b.faulty(true))
 	if err == nil {
 		return nil
 	}
@@ -138,6 +133,13 @@ func (b *boltEngine) update(f func(*bolt.Tx) error) error {
 		return damaged(b.path, err)
 	}
 	return diskError(b.path, "the change is not saved", err)
+}
+
+func (b *boltEngine) faulty(committed bool) error {
+	if b.fault == nil {
+		return nil
+	}
+	return b.fault(committed)
 }
 
 func (b *boltEngine) commit(group []transaction) error {

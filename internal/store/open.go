@@ -14,11 +14,17 @@ import (
 // and says what to do: Conflict when another process has it (after a second of waiting), Unavailable when the disk or the rights
 // are in the way, Internal with the cause ErrDamaged, NotFound when it is to be read only and there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	return open(ctx, o, migrations(), nil)
+	return open(ctx, o, parts{steps: migrations()})
 }
 
-// open has for tests the steps of migration and a hook before each commit.
-func open(ctx context.Context, o Options, steps []migration, beforeCommit func() error) (s *Store, err error) {
+// parts are what tests put others in place of.
+type parts struct {
+	steps []migration
+	// fault stands in for a disk that does not work: asked before each commit, and after it, when what it says comes too late.
+	fault func(committed bool) error
+}
+
+func open(ctx context.Context, o Options, p parts) (s *Store, err error) {
 	o = o.withDefaults()
 	if !o.ReadOnly {
 		if err := makeDir(o.Path); err != nil {
@@ -29,7 +35,7 @@ func open(ctx context.Context, o Options, steps []migration, beforeCommit func()
 	if err != nil {
 		return nil, err
 	}
-	b := &boltEngine{path: o.Path, options: o, kinds: newKindIndex(o.Kinds), lock: lock, beforeCommit: beforeCommit}
+	b := &boltEngine{path: o.Path, options: o, kinds: newKindIndex(o.Kinds), lock: lock, fault: p.fault}
 	defer func() {
 		if err != nil {
 			// The first error is the one to tell.
@@ -43,7 +49,7 @@ func open(ctx context.Context, o Options, steps []migration, beforeCommit func()
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.load(steps)
+	c, err := b.load(p.steps)
 	if err != nil {
 		return nil, err
 	}
