@@ -1,11 +1,11 @@
 package main
 
 import (
-	"io"
 	"os"
 	"time"
 
 	"github.com/kumactl/kumactl/internal/render"
+	"github.com/kumactl/kumactl/internal/resource"
 )
 
 // app is what the commands are made from: where text comes from and goes to, the clock, and the flags that all commands have.
@@ -16,6 +16,8 @@ type app struct {
 	errs   render.Output
 	getenv func(string) string
 	now    func() time.Time
+	// kinds are all that there are; called only by commands that need them.
+	kinds  func() []*resource.Kind
 	global globalOptions
 }
 
@@ -35,8 +37,6 @@ func newApp() *app {
 		errs:   render.ForFile(os.Stderr, os.Getenv),
 		getenv: os.Getenv,
 		now:    time.Now,
+		kinds:  allKinds,
 	}
 }
-
-// stdout is where data goes that is not text for a person.
-func (a *app) stdout() io.Writer { return a.out.Out }

@@ -38,7 +38,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	case errors.Is(err, errSaid):
 		return exitWrong
 	}
-	found, _ := errors.AsType[*problem.Error](err)
+	found := asProblem(err)
 	a.errs.Problem(err, found)
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		a.errs.Line("\n%s", wrong.cmd.UsageString())
@@ -46,4 +46,10 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		a.errs.Hint("%s --help", cmd.CommandPath())
 	}
 	return exitWrong
+}
+
+// asProblem finds what is told of an error beside its text; nil when there is nothing.
+func asProblem(err error) *problem.Error {
+	p, _ := errors.AsType[*problem.Error](err)
+	return p
 }

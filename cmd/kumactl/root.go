@@ -24,8 +24,19 @@ func newRootCmd(a *app) *cobra.Command {
 		DisableAutoGenTag: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
-		newVersionCmd(a),
+		newApplyCmd(a),
+		newGetCmd(a),
+		newDeleteCmd(a),
+		newInspectCmd(a),
+		newExplainCmd(a),
 		newRunCmd(),
+		newInstallCmd(a),
+		newUninstallCmd(a),
+		newConfigCmd(a),
+		newStoreCmd(a),
+		newCompletionCmd(a),
+		newDocsCmd(),
+		newVersionCmd(a),
 	)
 	root.SetOut(a.out.Out)
 	root.SetErr(a.errs.Out)
@@ -72,6 +83,11 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 		return err.WithHint("did you mean `%s %s`?", cmd.CommandPath(), near[0])
 	}
 	return err.WithHint("%s --help lists what there is", cmd.CommandPath())
+}
+
+// unknownArgument refuses a word where a command takes none.
+func unknownArgument(cmd *cobra.Command, word, other string) error {
+	return problem.New(problem.Invalid, "unknown argument %q for %q", word, cmd.CommandPath()).WithHint("did you mean `kumactl %s`?", other)
 }
 
 // elsewhere says what became of a command of Kuma's kumactl that is not here.

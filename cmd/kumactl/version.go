@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kumactl/kumactl/internal/client"
 	"github.com/kumactl/kumactl/internal/render"
 )
 
@@ -47,31 +48,64 @@ func theBuild() build {
 }
 
 type versionOptions struct {
-	Out      render.Output
-	Build    build
-	Detailed bool
+	out     render.Output
+	errs    render.Output
+	build   build
+	connect func() (*client.Client, error)
+
+	detailed bool
+	alone    bool
 }
 
 func newVersionCmd(a *app) *cobra.Command {
-	opts := &versionOptions{Out: a.out}
+	o := &versionOptions{out: a.out, errs: a.errs, connect: a.connect}
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:               "version",
+		Short:             "Print the versions of kumactl and of the control plane",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts.Build = theBuild()
-			return versionRun(cmd.Context(), opts)
+			o.build = theBuild()
+			return versionRun(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().BoolVarP(&opts.Detailed, "detailed", "a", false, "print also what it was built from")
+	cmd.Flags().BoolVarP(&o.detailed, "detailed", "a", false, "print also what they were built from")
+	cmd.Flags().BoolVar(&o.alone, "client", false, "do not ask the control plane")
 	return cmd
 }
 
-func versionRun(_ context.Context, opts *versionOptions) error {
-	b := opts.Build
-	opts.Out.Line("Client: kumactl %s", b.Version)
-	if opts.Detailed {
-		opts.Out.Line("  revision: %s %s\n  built with: %s for %s", b.Revision, b.Time, b.Go, b.Platform)
+func versionRun(ctx context.Context, o *versionOptions) error {
+	o.out.Line("Client: kumactl %s", o.build.Version)
+	if o.detailed {
+		for _, line := range [][2]string{
+			{"Git commit", o.build.Revision}, {"Build date", o.build.Time}, {"Go", o.build.Go}, {"Platform", o.build.Platform},
+		} {
+			if line[1] != "" {
+				o.out.Line("  %-11s %s", line[0]+":", line[1])
+			}
+		}
+	}
+	if o.alone {
+		return nil
+	}
+	c, err := o.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	index, err := c.Index(ctx)
+	if err != nil {
+		// The version of this program was asked for and told; that no control plane answers is worth a note.
+		o.errs.Problem(err, asProblem(err))
+		return nil
+	}
+	if index.Ours != "" {
+		o.out.Line("Server: kumactl %s", index.Ours)
+	} else {
+		o.out.Line("Server: %s %s", index.Product, index.Version)
+	}
+	if o.detailed {
+		o.out.Line("  %-11s %s\n  %-11s %s\n  %-11s %s", "Address:", c.URL(), "Host:", index.Hostname, "Instance:", index.InstanceID)
 	}
 	return nil
 }

@@ -127,6 +127,7 @@ type call struct {
 	path   string
 	query  url.Values
 	body   []byte
+	header http.Header
 }
 
 // answer is what came back, whole.
@@ -207,7 +208,10 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
+	for key, values := range q.header {
+		req.Header[key] = values
+	}
+	req.Header.Set("Accept", "application/json, */*;q=0.1")
 	req.Header.Set("User-Agent", fmt.Sprintf("kumactl/%s (%s; %s)", c.o.Version, runtime.GOOS, runtime.GOARCH))
 	if q.body != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -105,6 +105,18 @@ type refusalBody struct {
 	} `json:"invalid_parameters"`
 }
 
+func (b refusalBody) problem(code problem.Code) *problem.Error {
+	detail := b.Detail
+	if detail == "" {
+		detail = b.Details
+	}
+	p := &problem.Error{Code: code, Title: b.Title, Detail: strings.TrimSpace(detail), Hint: b.Hint}
+	for _, v := range b.Violations {
+		p.Violations = append(p.Violations, problem.Violation{Field: v.Field, Message: v.Reason})
+	}
+	return p
+}
+
 // refusal turns an answer that is no success into an error. A server that is no control plane, or one that does not know the path,
 // is asked who it is.
 func (c *Client) refusal(ctx context.Context, q call, a *answer) error {
@@ -112,13 +124,7 @@ func (c *Client) refusal(ctx context.Context, q call, a *answer) error {
 	if err := json.Unmarshal(a.body, &body); err != nil || body.Title == "" {
 		return c.stranger(ctx, q, a)
 	}
-	if body.Detail == "" {
-		body.Detail = body.Details
-	}
-	p := &problem.Error{Code: codeOf(a.status), Title: body.Title, Detail: strings.TrimSpace(body.Detail), Hint: body.Hint}
-	for _, v := range body.Violations {
-		p.Violations = append(p.Violations, problem.Violation{Field: v.Field, Message: v.Reason})
-	}
+	p := body.problem(codeOf(a.status))
 	if p.Hint == "" {
 		p.Hint = c.hintFor(p.Code)
 	}
@@ -178,8 +184,13 @@ func (c *Client) stranger(ctx context.Context, q call, a *answer) error {
 	if err != nil {
 		return err
 	}
-	return problem.New(code, "%s %s at %s does not know %s %s (it answers %d)", index.Product, index.Version, c.URL(), q.method, q.path, a.status).
+	p := problem.New(code, "%s %s at %s does not know %s %s (it answers %d)", index.Product, index.Version, c.URL(), q.method, q.path, a.status).
 		WithHint("this kumactl is version %s; `kumactl version` shows both", c.o.Version)
+	if a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
+		// Not the resource is missing, the server is another one: callers must not take it for NotFound.
+		p.Code, p.Cause = problem.NotAllowed, errUnknownPath
+	}
+	return p
 }
 
 func (c *Client) noControlPlane() error {

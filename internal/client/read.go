@@ -27,18 +27,25 @@ type Index struct {
 	InstanceID string `json:"instanceId"`
 	ClusterID  string `json:"clusterId"`
 	Mode       string `json:"mode"`
+	// Ours is the version of a control plane that is kumactl itself; empty for another one.
+	Ours string `json:"-"`
 }
 
 // Index asks the control plane who it is. Another product is an error.
 func (c *Client) Index(ctx context.Context) (Index, error) {
 	var index Index
-	raw, err := c.read(ctx, indexPath, nil)
+	q := call{method: http.MethodGet, path: indexPath}
+	a, err := c.do(ctx, q)
 	if err != nil {
 		return index, err
 	}
-	if err := json.Unmarshal(raw, &index); err != nil || index.Product == "" || index.Version == "" {
+	if a.status != http.StatusOK {
+		return index, c.refusal(ctx, q, a)
+	}
+	if err := json.Unmarshal(a.body, &index); err != nil || index.Product == "" || index.Version == "" {
 		return index, c.noControlPlane()
 	}
+	index.Ours = a.header.Get(versionHeader)
 	return index, nil
 }
 
@@ -157,4 +164,40 @@ func (c *Client) page(ctx context.Context, path string, query url.Values) (*List
 		page.Items = []json.RawMessage{}
 	}
 	return page, nil
+}
+
+// Filter chooses some resources of a list.
+type Filter struct {
+	// Labels and Tags that a resource must have, all of them.
+	Labels, Tags map[string]string
+	// Size and Offset choose one page; without both all pages are read.
+	Size   int
+	Offset string
+}
+
+// Query is the filter as parameters of a request.
+func (f Filter) Query() url.Values {
+	q := url.Values{}
+	for key, value := range f.Labels {
+		q.Set("filter[labels."+key+"]", value)
+	}
+	for key, value := range f.Tags {
+		q.Add("tag", key+":"+value)
+	}
+	if f.Size != 0 {
+		q.Set("size", strconv.Itoa(f.Size))
+	}
+	if f.Offset != "" {
+		q.Set("offset", f.Offset)
+	}
+	return q
+}
+
+// Reached lists the data planes that a policy selects.
+func (c *Client) Reached(ctx context.Context, k *resource.Kind, mesh, name string, f Filter) (*List, error) {
+	path, err := itemPath(k, mesh, name)
+	if err != nil {
+		return nil, err
+	}
+	return c.List(ctx, path+"/_resources/dataplanes", f.Query())
 }
