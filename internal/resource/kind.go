@@ -66,8 +66,8 @@ type Kind struct {
 
 	// Columns are what tables show beside mesh, name and age.
 	Columns []Column
-	// ForNewMesh gives the resources of this kind that a new mesh starts with.
-	ForNewMesh func(mesh string) []*Resource
+	// ForNewMesh gives the resources of this kind, which it is handed, that a new mesh starts with.
+	ForNewMesh func(kind *Kind, mesh string) []*Resource
 	// BeforePut and BeforeDelete check a write against the other resources, in the transaction that makes it.
 	BeforePut    func(all Reader, old, new *Resource) error
 	BeforeDelete func(all Reader, old *Resource) error
