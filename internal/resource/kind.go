@@ -59,8 +59,8 @@ type Kind struct {
 	Policy *PolicyTraits
 	// Overview is set for kinds whose insight is shown together with them.
 	Overview *Overview
-	// Owner is the kind that a resource of this kind falls with, found by the same mesh and name.
-	Owner *Kind
+	// Owner is the name of the kind that a resource of this kind falls with, found by the same mesh and name.
+	Owner string
 	// NoEffectYet is told to people who apply a resource of this kind that is stored and does nothing so far; empty otherwise.
 	NoEffectYet string
 
@@ -96,7 +96,8 @@ type Overview struct {
 	LegacyPath   string
 	Field        string
 	InsightField string
-	Insight      *Kind
+	// Insight is the name of the insight's kind; an insight has its resource's mesh and name.
+	Insight string
 }
 
 // Column is one column of a table.
