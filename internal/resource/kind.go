@@ -51,6 +51,12 @@ type Kind struct {
 	Tags func(spec any) []map[string]string
 	// Gateway says what gateway a proxy is, for lists (`gateway=`): empty, "builtin" or "delegated"; nil for other kinds.
 	Gateway func(spec any) string
+	// SetZone puts the zone's name into the tags of a proxy and returns the other names that stood there; nil for other kinds.
+	SetZone func(spec any, zone string) (others []string)
+	// Members is set for the one kind whose resources hold the resources of kinds with scope InMesh.
+	Members bool
+	// Skips says whether a resource with members does not want to start with those of a kind.
+	Skips func(spec any, kind string) bool
 	// ZoneProvided kinds get the labels kuma.io/origin, kuma.io/zone and kuma.io/env when the API writes them.
 	ZoneProvided bool
 	// NoMeshLabel kinds do not get the label kuma.io/mesh although they are in a mesh.
@@ -68,8 +74,8 @@ type Kind struct {
 	Columns []Column
 	// ForNewMesh gives the resources of this kind, which it is handed, that a new mesh starts with.
 	ForNewMesh func(kind *Kind, mesh string) []*Resource
-	// BeforePut and BeforeDelete check a write against the other resources, in the transaction that makes it.
-	BeforePut    func(all Reader, old, new *Resource) error
+	// BeforePut and BeforeDelete hold a write against the other resources, in the transaction that makes it.
+	BeforePut    func(w *Write) error
 	BeforeDelete func(all Reader, old *Resource) error
 
 	spec, status codec
@@ -77,6 +83,16 @@ type Kind struct {
 	validate     func(*Resource) problem.Violations
 	warn         func(*Resource) []string
 	fields       func() *Field
+}
+
+// Write is one resource about to be written. A kind's BeforePut may change New, and add what its writer should know.
+type Write struct {
+	All Reader
+	// Old is nil when the resource is new.
+	Old, New *Resource
+	// Zone that the control plane is of.
+	Zone     string
+	Warnings []string
 }
 
 // PolicyTraits say what the API's catalog tells of a policy.
