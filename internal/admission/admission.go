@@ -195,7 +195,7 @@ func (a *Admission) one(tx *store.Tx, q *Request) (Outcome, error) {
 		r.Mesh, r.Name = q.URL.Mesh, q.URL.Name
 	}
 	out := Outcome{Key: r.Key(), Result: Created, Resource: r}
-	out.Warnings = a.warnings(q)
+	out.Warnings = warnings(q)
 	old, exists := tx.Get(r.Key())
 	r.ComputeLabels(a.o.Zone)
 	title := titleCreate
@@ -209,9 +209,11 @@ func (a *Admission) one(tx *store.Tx, q *Request) (Outcome, error) {
 		}
 	}
 	if r.Kind.BeforePut != nil {
-		if err := r.Kind.BeforePut(tx, old, r); err != nil {
+		w := &resource.Write{All: tx, Old: old, New: r, Zone: a.o.Zone}
+		if err := r.Kind.BeforePut(w); err != nil {
 			return out, titled(title, err)
 		}
+		out.Warnings = append(out.Warnings, w.Warnings...)
 	}
 	if exists && !q.Rewrite && same(old, r) && (q.IfRevision == nil || *q.IfRevision == old.Revision) {
 		out.Result, out.Resource, out.Revision = Unchanged, old, old.Revision
@@ -284,17 +286,12 @@ func misplaced(q *Request) (v problem.Violations) {
 	return v
 }
 
-// warnings are those of the kind, the fields that were dropped, and the zone that was put right.
-func (a *Admission) warnings(q *Request) []string {
+// warnings are those of the kind and the fields that were dropped.
+func warnings(q *Request) []string {
 	r := q.Resource
 	warnings := r.Warnings()
 	for _, u := range q.Unknown {
 		warnings = append(warnings, u.String())
-	}
-	if r.Kind.SetZone != nil {
-		for _, other := range r.Kind.SetZone(r.Spec, a.o.Zone) {
-			warnings = append(warnings, fmt.Sprintf("the tag %s says %q; this control plane is of zone %q, and that is what was stored", resource.TagZone, other, a.o.Zone))
-		}
 	}
 	if r.Kind.NoEffectYet != "" {
 		warnings = append(warnings, r.Kind.NoEffectYet)

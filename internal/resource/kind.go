@@ -51,8 +51,6 @@ type Kind struct {
 	Tags func(spec any) []map[string]string
 	// Gateway says what gateway a proxy is, for lists (`gateway=`): empty, "builtin" or "delegated"; nil for other kinds.
 	Gateway func(spec any) string
-	// SetZone puts the zone's name into the tags of a proxy and returns the other names that stood there; nil for other kinds.
-	SetZone func(spec any, zone string) (others []string)
 	// Members is set for the one kind whose resources hold the resources of kinds with scope InMesh.
 	Members bool
 	// Skips says whether a resource with members does not want to start with those of a kind.
