@@ -115,10 +115,10 @@ func (o Overview) LastUpdated() (last time.Time) {
 	return last
 }
 
-// Updates counts what was sent and acknowledged over all known connections, Errors what was refused.
+// Updates counts what was sent over all known connections.
 func (o Overview) Updates() (n uint64) {
 	for _, s := range o.Insight.GetSubscriptions() {
-		n += s.GetStatus().GetTotal().GetResponsesAcknowledged()
+		n += s.GetStatus().GetTotal().GetResponsesSent()
 	}
 	return n
 }

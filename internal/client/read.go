@@ -55,12 +55,11 @@ func (c *Client) Get(ctx context.Context, k *resource.Kind, mesh, name string) (
 	if err != nil {
 		return nil, err
 	}
-	return c.read(ctx, path, nil)
-}
-
-// Read gets any path below the API's root as JSON or text.
-func (c *Client) Read(ctx context.Context, path string, query url.Values) (json.RawMessage, error) {
-	return c.read(ctx, path, query)
+	raw, err := c.read(ctx, path, nil)
+	if err == nil && !json.Valid(raw) {
+		return nil, c.noControlPlane()
+	}
+	return raw, err
 }
 
 func (c *Client) read(ctx context.Context, path string, query url.Values) (json.RawMessage, error) {
@@ -156,6 +155,9 @@ func (c *Client) page(ctx context.Context, path string, query url.Values) (*List
 		return nil, err
 	}
 	page := &List{}
+	if !json.Valid(raw) {
+		return nil, c.noControlPlane()
+	}
 	if err := json.Unmarshal(raw, page); err != nil {
 		return nil, problem.New(problem.Internal, "answer to GET %s at %s is no list: %w", path, c.URL(), err).
 			WithHint("`kumactl version` shows what answers there")
