@@ -41,6 +41,14 @@ def free_ports(count):
     sys.exit("conformance: no free ports")
 
 
+def results(path):
+    """What a runner wrote; it writes nothing when it could not run."""
+    if not os.path.exists(path):
+        sys.exit("conformance: the runner ended without a result, see above")
+    with open(path) as f:
+        return json.load(f)
+
+
 class Known:
     """The expected failures, and which of them were met."""
 
@@ -64,8 +72,8 @@ class Known:
 
 
 def run_api(suites, only, work):
-    """Replays the API files; returns {id: first difference} of what fails, and how many steps there were."""
-    port = free_ports(8)
+    """Replays the API files; returns {id: first differences} of what fails, and how many steps there were."""
+    port, names = free_ports(8), {}
     cases = os.path.join(work, "cases")
     os.makedirs(cases)
     for name in sorted(os.listdir(os.path.join(suites, "api", "cases"))):
@@ -80,6 +88,8 @@ def run_api(suites, only, work):
         case["server"]["ready"] = [base + "/"]
         if env.get("KUMA_DEFAULTS_SKIP_MESH_CREATION") != "true":
             case["server"]["ready"].append(base + "/meshes/default")
+        for number, step in enumerate(case["steps"], 1):
+            names[case["name"], number] = f"{step['method']} {step['path']}: "
         with open(os.path.join(cases, name), "w") as f:
             json.dump(case, f)
     files = [os.path.join(cases, n) for n in sorted(os.listdir(cases))]
@@ -87,10 +97,9 @@ def run_api(suites, only, work):
         return {}, 0
     out = os.path.join(work, "api.json")
     subprocess.run([sys.executable, os.path.join(suites, "api", "replay.py"), "--start", f"{START} --background {port}",
-                    "--port", str(port), "--workdir", os.path.join(work, "api"), "--json", out, "--no-diff", *files], check=False)
-    with open(out) as f:
-        steps = json.load(f)
-    return {f"{s['case']}/{s['step']}": "; ".join(s["problems"][:2]) for s in steps if not s["ok"]}, len(steps)
+                    "--port", str(port), "--workdir", os.path.join(work, "api"), "--json", out, "--no-diff", *files], check=False, stdout=subprocess.DEVNULL)
+    steps = results(out)
+    return {f"{s['case']}/{s['step']}": names[s["case"], s["step"]] + "; ".join(s["problems"][:2]) for s in steps if not s["ok"]}, len(steps)
 
 
 def run_golden(suites, families, jobs, work):
@@ -103,8 +112,7 @@ def run_golden(suites, families, jobs, work):
     for family in families:
         command += ["--family", family]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
-    with open(out) as f:
-        cases = json.load(f)
+    cases = results(out)
     return {c["id"]: "; ".join(c["diffs"][:2]) for c in cases if c["result"] == "fail"}, len(cases)
 
 
