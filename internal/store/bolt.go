@@ -44,8 +44,9 @@ type boltEngine struct {
 
 	// revision is the last one that was acknowledged.
 	revision uint64
-	// suspect is set when a commit went wrong: the file is opened again before the next one.
-	suspect bool
+	// suspect is set when a commit went wrong: the file is opened again before the next one. panicked is set when bbolt
+	// panicked: then every page is checked first.
+	suspect, panicked bool
 	// doubt holds, for the resources of commits that went wrong, what is right: such a commit may be in the file all the
 	// same, when only its last flush did not work. The next commit writes the right ones again.
 	doubt map[resource.Key]*resource.Resource
@@ -83,24 +84,43 @@ func (b *boltEngine) reopen() error {
 		_ = b.db.Close()
 		b.db = nil
 	}
+	if err := b.recheck(); err != nil {
+		return err
+	}
+	b.panicked = false
+	return guarded(b.openDB)
+}
+
+// recheck looks at the file before bbolt gets to see it again.
+func (b *boltEngine) recheck() error {
 	f, err := os.Open(b.path)
 	if err != nil {
 		return diskError(b.path, "it is not opened again", err)
 	}
-	_, err = readHead(f, nil)
-	f.Close()
+	defer f.Close()
+	c, err := readHead(f, nil)
+	if err == nil && b.panicked {
+		err = c.readAll(b.kinds)
+	}
 	if err != nil {
 		return damaged(b.path, err)
 	}
-	return guarded(b.openDB)
+	return nil
 }
+
+// panicError is what bbolt panicked with: a page is not what it should be.
+type panicError struct{ value any }
+
+func (p panicError) Error() string { return fmt.Sprint(p.value) }
+
+func (p panicError) Unwrap() error { return ErrDamaged }
 
 // guarded turns a panic or a fault of bbolt, which trusts the file, into an error.
 func guarded(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+			err = panicError{p}
 		}
 	}()
 	return f()
@@ -124,12 +144,15 @@ func (b *boltEngine) update(f func(*bolt.Tx) error) error {
 		return nil
 	}
 	b.suspect = true
-	if errors.Is(err, ErrDamaged) {
-		// After a panic bbolt holds its locks for good, so it cannot be closed; closing the file frees the file's lock.
+	if _, ok := errors.AsType[panicError](err); ok {
+		// bbolt may hold its own locks for good now, so it cannot be closed, and it is left alone. What it mapped would keep
+		// the file's lock.
 		b.mu.Lock()
-		b.db = nil
-		b.file.Close()
+		b.db, b.panicked = nil, true
+		abandon(b.file)
 		b.mu.Unlock()
+	}
+	if errors.Is(err, ErrDamaged) {
 		return damaged(b.path, err)
 	}
 	return diskError(b.path, "the change is not saved", err)

@@ -34,7 +34,11 @@ func syncDir(dir string) error {
 
 // fileLock is held as long as a process has the store open. It is a file of its own, so that it outlives the moments in which
 // the store's file is closed or replaced, and it holds the pid for others to read. It is never removed: removing locks races.
-type fileLock struct{ file *os.File }
+type fileLock struct {
+	file *os.File
+	// shared locks leave the pid alone.
+	shared bool
+}
 
 // acquire waits for the lock until the time is up. Shared locks are for readers, several of whom may hold it.
 func acquire(ctx context.Context, path string, shared bool, wait time.Duration) (*fileLock, error) {
@@ -71,7 +75,7 @@ func acquire(ctx context.Context, path string, shared bool, wait time.Duration) 
 		_ = f.Truncate(0)
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	return &fileLock{file: f}, nil
+	return &fileLock{file: f, shared: shared}, nil
 }
 
 func openLock(path string, shared bool) (*os.File, error) {
@@ -99,9 +103,20 @@ func holderOf(f *os.File) int {
 	return pid
 }
 
+// abandon gives up a file and its lock, even when it is mapped.
+func abandon(f *os.File) {
+	// There is nobody to tell, and the next to open the file will see.
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	_ = f.Close()
+}
+
 func (l *fileLock) release() error {
 	if l.file == nil {
 		return nil
+	}
+	if !l.shared {
+		// A pid that stays, as after a kill, misleads nobody while there is no such process.
+		_ = l.file.Truncate(0)
 	}
 	return l.file.Close()
 }

@@ -89,6 +89,7 @@ func (s *fileState) dropRecord(value []byte) {
 }
 
 // put adds an entry to a file under construction. Keys that come in their order make it smallest.
+// Neither slice may change afterwards.
 type put func(bucket string, key, value []byte) error
 
 // buildEntries is the number of entries that share a transaction of a file under construction.

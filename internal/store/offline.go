@@ -199,7 +199,12 @@ func Compact(ctx context.Context, path string) (before, after int64, err error) 
 		return 0, 0, err
 	}
 	err = replaceFile(path, func(tmp string) error {
-		return buildFile(tmp, func(put put) error { return copyRaw(f, put) })
+		if err := buildFile(tmp, func(put put) error { return copyRaw(f, put) }); err != nil {
+			return err
+		}
+		// The old one goes only when the new one was read.
+		_, err := loadFile(tmp, newKindIndex(nil), schemaVersion)
+		return err
 	})
 	if err != nil {
 		return 0, 0, diskError(path, "it is not compacted", err)
@@ -220,7 +225,7 @@ func copyRaw(f *os.File, put put) error {
 	// The meta bucket was visited by readHead already.
 	c.seen = nil
 	for name, b := range c.buckets {
-		if err := c.each(b, func(e element) error { return put(name, e.key, e.value) }); err != nil {
+		if err := c.each(b, func(e element) error { return put(name, e.key, bytes.Clone(e.value)) }); err != nil {
 			return err
 		}
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package store_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,27 +24,6 @@ import (
 
 // noContext is for children, which end when they are told to.
 func noContext() context.Context { return context.Background() }
-
-// wantError checks that an error is for the person who caused it: its code, and words that it and its hint must have.
-func wantError(t testing.TB, err error, code problem.Code, words ...string) {
-	t.Helper()
-	p, ok := errors.AsType[*problem.Error](err)
-	if !ok {
-		t.Fatalf("got %v, want a *problem.Error", err)
-	}
-	if p.Code != code {
-		t.Errorf("code %d, want %d: %v", p.Code, code, err)
-	}
-	text := p.Error() + "\n" + p.Hint
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("%q is not in\n%s", w, text)
-		}
-	}
-	if p.Hint == "" {
-		t.Errorf("no hint with %v", err)
-	}
-}
 
 func TestSecondProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
@@ -155,20 +137,6 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// allChanges reads the log from its start.
-func allChanges(t testing.TB, s *store.Store) []store.Change {
-	t.Helper()
-	var all []store.Change
-	for w := s.Watch(0); len(all) == 0 || all[len(all)-1].Revision < s.Snapshot().Revision(); {
-		changes, err := w.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, changes...)
-	}
-	return all
-}
-
 // childIsUnprivileged opens a store as somebody who is not root, for root may do everything.
 func childIsUnprivileged(path string) error {
 	if os.Geteuid() == 0 {
@@ -245,11 +213,5 @@ func TestRights(t *testing.T) {
 	}
 }
 
-func fileBytes(t testing.TB, path string) []byte {
-	t.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
+// signalIgnored lets writes over the limit of a file's size end with an error.
+func signalIgnored() { signal.Ignore(syscall.SIGXFSZ) }

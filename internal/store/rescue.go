@@ -76,13 +76,7 @@ type version struct {
 	record []byte
 }
 
-// rescuer puts the newest versions together from whatever has a right checksum: records, and the log's afters.
-type rescuer struct {
-	newest map[string]version
-	// upTo is the last acknowledged revision, if the file still tells.
-	upTo uint64
-}
-
+// rescue gives the resources of a damaged file. When their own bucket is sound it alone counts; else every page is looked at.
 func rescue(f *os.File, index *kindIndex, report *Report, exported *Exported) (*contents, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -90,13 +84,38 @@ func rescue(f *os.File, index *kindIndex, report *Report, exported *Exported) (*
 	}
 	r := rescuer{newest: map[string]version{}, upTo: ^uint64(0)}
 	pageSize := os.Getpagesize()
-	if c, err := readHead(f, report.fault); err == nil {
+	sound := true
+	c, err := readHead(f, func(err error) {
+		sound = false
+		report.fault(err)
+	})
+	if err == nil {
+		c.trees = index.emptyTrees()
+		err = c.readResources(newDecoder(index))
+	}
+	if err == nil && sound {
+		exported.Revision, exported.Unknown = c.state.revision, len(c.foreign)
+		return c, nil
+	}
+	if c != nil {
 		pageSize = c.pageSize
 		if c.state.revision > 0 {
 			r.upTo = c.state.revision
 		}
 	}
 	scanPages(f, info.Size(), pageSize, r.entry)
+	return r.contents(index, report, exported), nil
+}
+
+// rescuer puts the newest versions together from whatever has a right checksum: records, and the log's afters.
+type rescuer struct {
+	newest map[string]version
+	// upTo is the last acknowledged revision, if the file still tells.
+	upTo uint64
+}
+
+// contents decodes what was found.
+func (r *rescuer) contents(index *kindIndex, report *Report, exported *Exported) *contents {
 	versions := make([]version, 0, len(r.newest))
 	for _, v := range r.newest {
 		versions = append(versions, v)
@@ -122,7 +141,7 @@ func rescue(f *os.File, index *kindIndex, report *Report, exported *Exported) (*
 	if len(versions) == 0 {
 		report.fault(errors.New("no resource can be read"))
 	}
-	return c, nil
+	return c
 }
 
 // entry takes what is an entry of the resources or of the log; everything else has another form or a wrong checksum.
