@@ -18,11 +18,12 @@ const gap = 2
 // Column is one column of a table.
 type Column struct {
 	Title string
-	// Rank decides which columns stay on a narrow terminal: those of rank 0 always, then 1, 2, …
+	// Rank decides which columns stay on a narrow terminal: those of rank 0 always, then 1, 2, …; from 5 on they go before rows
+	// get several lines.
 	Rank int
 	// List cells hold several words, separated by a blank, which go below each other where the line is too short.
 	List bool
-	// Text cells hold sentences, which are wrapped into the room that the other columns leave.
+	// Text cells hold sentences, which go below their row where the line is too short.
 	Text bool
 	// Optional columns are left out on a terminal when no row has anything in them.
 	Optional bool
@@ -36,8 +37,11 @@ type Table struct {
 	Empty string
 }
 
-// minText is the least room that a column of sentences is given, in cells.
-const minText = 24
+// minorRank is the rank from which on a column matters less than that each row has one line.
+const minorRank = 5
+
+// noteIndent stands before a sentence that had to go below its row.
+const noteIndent = "    "
 
 // Table writes the table, fitted to the width of the terminal. Columns that had to go are named below it.
 func (o Output) Table(t Table) error {
@@ -45,102 +49,135 @@ func (o Output) Table(t Table) error {
 		_, err := fmt.Fprintln(o.Out, t.Empty)
 		return err
 	}
-	t, hidden := t.fit(o.Width)
-	if err := o.draw(t); err != nil {
+	f := t.fit(o.Width)
+	if err := o.draw(f); err != nil {
 		return err
 	}
-	if len(hidden) > 0 {
-		_, err := fmt.Fprintln(o.Out, o.Faint("(not shown: "+strings.Join(hidden, ", ")+"; -o wide shows all)"))
-		return err
+	if len(f.hidden) == 0 {
+		return nil
 	}
-	return nil
+	text := "(not shown: " + strings.Join(f.hidden, ", ") + "; -o wide shows all)"
+	_, err := fmt.Fprintln(o.Out, o.Faint(wrap(text, o.Width)))
+	return err
 }
 
-// fit makes a table no wider than width where that is possible: empty columns go first, then lists are broken and texts wrapped,
-// then the columns of the highest rank go. A width of 0 means that nobody measures (a pipe, -o wide).
-func (t Table) fit(width int) (Table, []string) {
+// fitted is a table that fits.
+type fitted struct {
+	Table
+	// below holds the sentences that stand below each row; nil when none had to go there.
+	below [][]string
+	// hidden names the columns that had to go.
+	hidden []string
+}
+
+// fit makes a table no wider than width where that is possible: empty columns go first, then sentences go below their rows, then
+// the least columns go, then lists are broken, then the columns of the highest rank go. A width of 0 means that nobody measures (a pipe, -o wide).
+func (t Table) fit(width int) fitted {
 	if width == 0 {
-		return t, nil
+		return fitted{Table: t}
 	}
 	for c := len(t.Columns) - 1; c >= 0; c-- {
 		if t.Columns[c].Optional && !slices.ContainsFunc(t.Rows, func(row []string) bool { return row[c] != "" }) {
 			t = t.without(c)
 		}
 	}
-	widths := t.widths(false)
-	if sum(widths) <= width {
-		return t, nil
+	if t.width() <= width {
+		return fitted{Table: t}
 	}
-	t = t.mapped(func(c Column, cell string) string {
-		if c.List {
-			return strings.ReplaceAll(cell, " ", "\n")
-		}
-		return cell
-	})
-	var hidden []string
-	for sum(t.widths(true)) > width {
-		last := t.leastWanted()
-		if last < 0 {
-			break
-		}
-		hidden = append(hidden, strings.ToLower(t.Columns[last].Title))
-		t = t.without(last)
+	f := fitted{Table: t}
+	f.moveSentences(width)
+	f.hide(width, minorRank)
+	if f.width() > width {
+		f.breakLists()
+		f.hide(width, 1)
 	}
-	slices.Reverse(hidden)
-	return t.wrapped(width), hidden
+	slices.Reverse(f.hidden)
+	return f
 }
 
-// wrapped gives the room that is left to the columns of sentences.
-func (t Table) wrapped(width int) Table {
-	least := t.widths(true)
-	spare := max(width-sum(least), 0)
-	for c, column := range t.Columns {
-		if !column.Text {
+// hide takes columns of at least a rank away until the table fits.
+func (f *fitted) hide(width, rank int) {
+	for f.width() > width {
+		last := f.leastWanted()
+		if last < 0 || f.Columns[last].Rank < rank {
+			return
+		}
+		f.hidden = append(f.hidden, strings.ToLower(f.Columns[last].Title))
+		f.Table = f.without(last)
+	}
+}
+
+// moveSentences takes the columns of sentences out of the table and puts what they say below the rows.
+func (f *fitted) moveSentences(width int) {
+	for c := len(f.Columns) - 1; c >= 0; c-- {
+		if !f.Columns[c].Text {
 			continue
 		}
-		room := least[c] + spare
-		t = t.mapped(func(other Column, cell string) string {
-			if other == column {
-				return wrap(cell, room)
+		if f.below == nil {
+			f.below = make([][]string, len(f.Rows))
+		}
+		for i, row := range f.Rows {
+			if row[c] == "" {
+				continue
 			}
-			return cell
-		})
-		spare = 0
+			for line := range strings.SplitSeq(wrap(row[c], max(width-len(noteIndent), 1)), "\n") {
+				f.below[i] = append(f.below[i], noteIndent+line)
+			}
+		}
+		f.Table = f.without(c)
 	}
-	return t
 }
 
-// wrap breaks a text at its blanks so that no line has more cells than room; words longer than that are cut.
+// breakLists puts the words of lists below each other.
+func (f *fitted) breakLists() {
+	rows := make([][]string, len(f.Rows))
+	for i, row := range f.Rows {
+		row = slices.Clone(row)
+		for c := range row {
+			if f.Columns[c].List {
+				row[c] = strings.ReplaceAll(row[c], " ", "\n")
+			}
+		}
+		rows[i] = row
+	}
+	f.Rows = rows
+}
+
+// wrap breaks a text at its blanks so that no line has more cells than room; words longer than that are cut. A room of 0 is endless.
 func wrap(text string, room int) string {
+	if room == 0 {
+		return text
+	}
 	var b strings.Builder
 	used := 0
 	for word := range strings.FieldsSeq(text) {
-		for {
-			cells := runewidth.StringWidth(word)
-			switch {
-			case used > 0 && used+1+cells <= room:
-				b.WriteString(" ")
-				used++
-			case used > 0:
-				b.WriteString("\n")
-				used = 0
-			}
-			if cells <= room {
-				b.WriteString(word)
-				used += cells
+		cells := runewidth.StringWidth(word)
+		switch {
+		case used > 0 && used+1+cells <= room:
+			b.WriteString(" ")
+			used++
+		case used > 0:
+			b.WriteString("\n")
+			used = 0
+		}
+		for cells > room {
+			head := runewidth.Truncate(word, room, "")
+			if head == "" {
 				break
 			}
-			head := runewidth.Truncate(word, room, "")
-			b.WriteString(head)
-			word, used = word[len(head):], room
+			b.WriteString(head + "\n")
+			word = word[len(head):]
+			cells = runewidth.StringWidth(word)
 		}
+		b.WriteString(word)
+		used += cells
 	}
 	return b.String()
 }
 
-// widths gives the cells that each column needs; texts need minText at least when they may be wrapped.
-func (t Table) widths(wrapping bool) []int {
-	widths := make([]int, len(t.Columns))
+// width is how many cells the widest line of the table takes.
+func (t Table) width() int {
+	all := gap * (len(t.Columns) - 1)
 	for c, column := range t.Columns {
 		widest := runewidth.StringWidth(column.Title)
 		for _, row := range t.Rows {
@@ -148,18 +185,7 @@ func (t Table) widths(wrapping bool) []int {
 				widest = max(widest, runewidth.StringWidth(line))
 			}
 		}
-		if wrapping && column.Text {
-			widest = min(widest, minText)
-		}
-		widths[c] = widest
-	}
-	return widths
-}
-
-func sum(widths []int) int {
-	all := gap * (len(widths) - 1)
-	for _, w := range widths {
-		all += w
+		all += widest
 	}
 	return all
 }
@@ -184,21 +210,8 @@ func (t Table) without(c int) Table {
 	return t
 }
 
-// mapped changes cells without touching the rows that the caller holds.
-func (t Table) mapped(change func(Column, string) string) Table {
-	rows := make([][]string, len(t.Rows))
-	for i, row := range t.Rows {
-		row = slices.Clone(row)
-		for c := range row {
-			row[c] = change(t.Columns[c], row[c])
-		}
-		rows[i] = row
-	}
-	t.Rows = rows
-	return t
-}
-
-func (o Output) draw(t Table) error {
+func (o Output) draw(f fitted) error {
+	t := f.Table
 	none := tw.Padding{Left: tw.Empty, Right: strings.Repeat(" ", gap), Overwrite: true}
 	var text strings.Builder
 	table := tablewriter.NewTable(&text,
@@ -224,21 +237,31 @@ func (o Output) draw(t Table) error {
 	if err := table.Render(); err != nil {
 		return err
 	}
-	return o.colored(text.String())
+	return o.colored(text.String(), f)
 }
 
-// colored writes a drawn table without the blanks at the ends of its lines, its heading bold and its states in their colours.
-func (o Output) colored(text string) error {
-	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
-		line = strings.TrimRight(line, " ")
-		if i == 0 {
-			line = o.Bold(line)
-		} else {
-			line = o.states(line)
+// colored writes a drawn table without the blanks at the ends of its lines, its heading bold, its states in their colours, and what
+// stands below each row.
+func (o Output) colored(text string, f fitted) error {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	var b strings.Builder
+	b.WriteString(o.Bold(strings.TrimRight(lines[0], " ")) + "\n")
+	lines = lines[1:]
+	for i, row := range f.Rows {
+		height := 1
+		for _, cell := range row {
+			height = max(height, strings.Count(cell, "\n")+1)
 		}
-		if _, err := io.WriteString(o.Out, line+"\n"); err != nil {
-			return err
+		for _, line := range lines[:min(height, len(lines))] {
+			b.WriteString(o.states(strings.TrimRight(line, " ")) + "\n")
+		}
+		lines = lines[min(height, len(lines)):]
+		if f.below != nil {
+			for _, line := range f.below[i] {
+				b.WriteString(o.Careful(line) + "\n")
+			}
 		}
 	}
-	return nil
+	_, err := io.WriteString(o.Out, b.String())
+	return err
 }
