@@ -65,6 +65,8 @@ type Kind struct {
 	Overview *Overview
 	// Owner is the name of the kind that a resource of this kind falls with, found by the same mesh and name.
 	Owner string
+	// OutlivesMesh says which resources stay when their mesh is deleted; nil for none.
+	OutlivesMesh func(r *Resource) bool
 	// NoEffectYet is told to people who apply a resource of this kind that is stored and does nothing so far; empty otherwise.
 	NoEffectYet string
 
