@@ -1,0 +1,272 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/kumactl/kumactl/internal/admission"
+	"github.com/kumactl/kumactl/internal/problem"
+	"github.com/kumactl/kumactl/internal/resource"
+	"github.com/kumactl/kumactl/internal/store"
+)
+
+const (
+	// sourceHeader says in a write where the document came from; it goes into the change log.
+	sourceHeader = "Kumactl-Source"
+	maxSource    = 256
+)
+
+// picture is one snapshot, with the computed kinds beside the stored ones.
+type picture struct {
+	store.Snapshot
+	computed map[string]Computed
+}
+
+func (a *API) picture() picture { return picture{a.o.Store.Snapshot(), a.computed} }
+
+// Get overrides the snapshot's for computed kinds.
+func (p picture) Get(k resource.Key) (*resource.Resource, bool) {
+	c, ok := p.computed[k.Kind]
+	if !ok {
+		return p.Snapshot.Get(k)
+	}
+	for _, r := range c.All(p.Snapshot, k.Mesh) {
+		if r.Key() == k {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// List overrides the snapshot's for computed kinds.
+func (p picture) List(kind, mesh string) iter.Seq[*resource.Resource] {
+	c, ok := p.computed[kind]
+	if !ok {
+		return p.Snapshot.List(kind, mesh)
+	}
+	return func(yield func(*resource.Resource) bool) {
+		for _, r := range c.All(p.Snapshot, mesh) {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// meshThere refuses paths below a mesh that does not exist.
+func (a *API) meshThere(p picture, mesh string) error {
+	if mesh == "" {
+		return nil
+	}
+	for _, k := range a.o.Kinds {
+		if !k.Members {
+			continue
+		}
+		if _, ok := p.Get(resource.Key{Kind: k.Name, Name: mesh}); !ok {
+			return &problem.Error{Code: problem.NotFound, Title: "Failed to retrieve " + k.Name} // wire: clients know it
+		}
+	}
+	return nil
+}
+
+// one finds the resource that a path means, after its mesh and the right to read it.
+func (a *API) one(c *call, k *resource.Kind) (*resource.Resource, picture, error) {
+	p := a.picture()
+	if err := a.meshThere(p, c.mesh); err != nil {
+		return nil, p, err
+	}
+	if err := mayRead(c.who, k); err != nil {
+		return nil, p, err
+	}
+	r, ok := p.Get(resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name})
+	if !ok {
+		return nil, p, &problem.Error{Code: problem.NotFound, Title: "Could not retrieve a resource"} // wire: kumactl looks for it
+	}
+	return r, p, nil
+}
+
+func (a *API) get(k *resource.Kind) handler {
+	return func(c *call) error {
+		r, _, err := a.one(c, k)
+		if err != nil {
+			return err
+		}
+		return show(c, r)
+	}
+}
+
+// show answers with one resource in the format that the query asks for.
+func show(c *call, r *resource.Resource) error {
+	raw, err := formatted(r, c.r.URL.Query())
+	if err != nil {
+		return titled("Could not retrieve a resource", err) // wire: the peer's title
+	}
+	if r.Revision != 0 {
+		c.Header().Set("ETag", strconv.Quote(strconv.FormatUint(r.Revision, 10)))
+	}
+	return respondRaw(c, raw)
+}
+
+func (a *API) put(k *resource.Kind) handler {
+	return func(c *call) error {
+		if a.readOnly(k) {
+			return a.notHere()
+		}
+		p := a.picture()
+		if err := a.meshThere(p, c.mesh); err != nil {
+			return err
+		}
+		if !a.o.CompatOpenAPI {
+			if err := a.mayWrite(c.who, k); err != nil {
+				return err
+			}
+		}
+		raw, err := a.readBody(c)
+		if err != nil {
+			return err
+		}
+		request, err := a.request(c, k, raw)
+		if err != nil {
+			return err
+		}
+		outcomes, err := a.o.Admission.Put(c.r.Context(), a.writer(c), []admission.Request{request})
+		if err != nil {
+			return titled(processing, err)
+		}
+		return answerPut(c, outcomes[0])
+	}
+}
+
+// request reads the document of a PUT and holds it against the path.
+func (a *API) request(c *call, k *resource.Kind, raw []byte) (request admission.Request, err error) {
+	d, err := a.decode(k, raw)
+	if err != nil {
+		return request, err
+	}
+	if err := a.strict(c, d.Unknown); err != nil {
+		return request, err
+	}
+	if request.IfRevision, err = ifRevision(c.r); err != nil {
+		return request, err
+	}
+	request.Resource, request.Type, request.Unknown = d.Resource, d.Type, d.Unknown
+	request.URL = &resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name}
+	// A PUT writes even what is there already, so that its modificationTime is that of the last PUT.
+	request.Rewrite = true
+	return request, nil
+}
+
+func answerPut(c *call, o admission.Outcome) error {
+	status := http.StatusOK
+	if o.Result == admission.Created {
+		status = http.StatusCreated
+	}
+	c.Header().Set("ETag", strconv.Quote(strconv.FormatUint(o.Revision, 10)))
+	respond(c, status, encode(warned{o.Warnings}))
+	return nil
+}
+
+// warned is the body of the answer to a write.
+type warned struct {
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// strict refuses unknown fields when the request or the configuration says so.
+func (a *API) strict(c *call, unknown []resource.Unknown) error {
+	if len(unknown) == 0 || !a.o.Strict && c.r.URL.Query().Get("strict") != "true" {
+		return nil
+	}
+	err := &problem.Error{Code: problem.Invalid, Title: processing}
+	for _, u := range unknown {
+		err.Violations = append(err.Violations, u.Violation())
+	}
+	return err
+}
+
+func (a *API) delete(k *resource.Kind) handler {
+	return func(c *call) error {
+		if a.readOnly(k) {
+			return a.notHere()
+		}
+		p := a.picture()
+		if err := a.meshThere(p, c.mesh); err != nil {
+			return err
+		}
+		if !a.o.CompatOpenAPI {
+			if err := a.mayWrite(c.who, k); err != nil {
+				return err
+			}
+		}
+		const title = "Could not delete a resource" // wire: the peer's title
+		key := resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name}
+		if _, ok := p.Get(key); !ok {
+			return &problem.Error{Code: problem.NotFound, Title: title}
+		}
+		if err := a.mayWrite(c.who, k); err != nil {
+			return err
+		}
+		if err := a.o.Admission.Delete(c.r.Context(), a.writer(c), key); err != nil {
+			return titled(title, err)
+		}
+		respond(c, http.StatusOK, []byte("{}\n"))
+		return nil
+	}
+}
+
+// notHere refuses a write that belongs to another control plane, or to none.
+func (a *API) notHere() error {
+	detail := "On zone control plane you can only modify zone resources with 'kumactl apply' or via the HTTP API. You can still use 'kumactl' or the HTTP API to modify the rest of the resource on the global control plane.\n"
+	if a.o.Info.Global {
+		detail = "On global control plane you can not modify dataplane resources with 'kumactl apply' or via the HTTP API. You can still use 'kumactl' or the HTTP API to modify them on the zone control plane.\n"
+	}
+	return &problem.Error{Code: problem.NotAllowed, Title: "Method not allowed", Detail: detail} // wire: recorded word for word
+}
+
+// writer says for the change log who writes and from where.
+func (a *API) writer(c *call) store.Writer {
+	source := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, c.r.Header.Get(sourceHeader))
+	if source == "" {
+		source = "api"
+	}
+	if len(source) > maxSource {
+		source = source[:maxSource]
+	}
+	return store.Writer{Who: c.who.Name, Source: source}
+}
+
+// ifRevision is the revision that a write was based on: 0 for a resource that must not be there yet, nil when the client does
+// not say.
+func ifRevision(r *http.Request) (*uint64, error) {
+	if r.Header.Get("If-None-Match") == "*" {
+		return new(uint64), nil
+	}
+	given := r.Header.Get("If-Match")
+	if given == "" || given == "*" {
+		return nil, nil
+	}
+	revision, err := strconv.ParseUint(strings.Trim(strings.TrimPrefix(given, "W/"), `"`), 10, 64)
+	if err != nil {
+		return nil, &problem.Error{
+			Code: problem.Invalid, Title: "Bad Request", Detail: fmt.Sprintf("bad request: If-Match %q is no revision", given),
+			Hint: `send what GET said in ETag, such as "42"`,
+		}
+	}
+	return &revision, nil
+}
+
+// joined writes a list of resources as they are shown, with commas.
+func joined(b *bytes.Buffer, raw [][]byte) {
+	b.WriteByte('[')
+	b.Write(bytes.Join(raw, []byte(",")))
+	b.WriteByte(']')
+}
