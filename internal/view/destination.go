@@ -6,23 +6,15 @@ import (
 	"slices"
 
 	"github.com/kumactl/kumactl/internal/resource"
-)
-
-// The protocols of applications.
-const (
-	ProtocolTCP   = "tcp"
-	ProtocolHTTP  = "http"
-	ProtocolHTTP2 = "http2"
-	ProtocolGRPC  = "grpc"
-	ProtocolKafka = "kafka"
+	"github.com/kumactl/kumactl/internal/resource/dataplane"
 )
 
 // carriers are what each protocol can be taken for, nearest first. Whatever is not here can only be carried as tcp.
 var carriers = map[string][]string{
-	ProtocolGRPC:  {ProtocolGRPC, ProtocolHTTP2},
-	ProtocolHTTP2: {ProtocolHTTP2},
-	ProtocolHTTP:  {ProtocolHTTP},
-	ProtocolKafka: {ProtocolKafka},
+	dataplane.GRPC:  {dataplane.GRPC, dataplane.HTTP2},
+	dataplane.HTTP2: {dataplane.HTTP2},
+	dataplane.HTTP:  {dataplane.HTTP},
+	dataplane.Kafka: {dataplane.Kafka},
 }
 
 // Destination is a service that proxies of the mesh offer, by the tag kuma.io/service. Delegated gateways offer none.
@@ -44,7 +36,6 @@ type Endpoint struct {
 	Inbound int
 	Address string
 	Port    uint32
-	// Protocol as the Dataplane says it, in lower case; may be empty.
 	Protocol string
 	// Tags of the inbound and Labels of the Dataplane; must not be changed.
 	Tags   map[string]string
@@ -144,12 +135,12 @@ func commonProtocol(all []*Endpoint) string {
 		mine := carriers[e.Protocol]
 		at := slices.IndexFunc(common, func(p string) bool { return slices.Contains(mine, p) })
 		if at < 0 {
-			return ProtocolTCP
+			return dataplane.TCP
 		}
 		common = common[at:]
 	}
 	if len(common) == 0 {
-		return ProtocolTCP
+		return dataplane.TCP
 	}
 	return common[0]
 }

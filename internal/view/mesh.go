@@ -7,6 +7,7 @@ import (
 
 	"github.com/kumactl/kumactl/internal/kumapb"
 	"github.com/kumactl/kumactl/internal/resource"
+	"github.com/kumactl/kumactl/internal/resource/dataplane"
 )
 
 // Mesh is one mesh at one revision.
@@ -50,7 +51,7 @@ func (m *Mesh) Protocol(service string) string {
 	if d, ok := m.destinations.Get(service); ok {
 		return d.Protocol
 	}
-	return ProtocolTCP
+	return dataplane.TCP
 }
 
 // Policies of a kind, by name.

@@ -2,10 +2,10 @@ package view
 
 import (
 	"net/url"
-	"strings"
 
 	"github.com/kumactl/kumactl/internal/kumapb"
 	"github.com/kumactl/kumactl/internal/resource"
+	"github.com/kumactl/kumactl/internal/resource/dataplane"
 )
 
 // Proxy is one Dataplane, with the defaults of its fields filled in.
@@ -48,7 +48,7 @@ type Inbound struct {
 	WorkloadAddress string
 	WorkloadPort    uint32
 	Service         string
-	// Protocol in lower case; tcp when none is given.
+	// Protocol is one of package dataplane's; tcp when none is given.
 	Protocol string
 	// Tags must not be changed.
 	Tags map[string]string
@@ -131,7 +131,7 @@ func newProxy(r *resource.Resource) *Proxy {
 			p.Gateway = BuiltinGateway
 		}
 	}
-	for _, in := range net.GetInbound() {
+	for _, in := range dataplane.Inbounds(d) {
 		if in.GetState() != kumapb.Dataplane_Networking_Inbound_Ignored {
 			p.addInbound(in)
 		}
@@ -146,44 +146,32 @@ func newProxy(r *resource.Resource) *Proxy {
 	return p
 }
 
-func (p *Proxy) addInbound(in *kumapb.Dataplane_Networking_Inbound) {
-	net := p.Dataplane.GetNetworking()
+func (p *Proxy) addInbound(in dataplane.Inbound) {
 	i := &Inbound{
-		Name:     in.GetName(),
-		Address:  or(in.GetAddress(), net.GetAddress()),
-		Port:     in.GetPort(),
-		Service:  in.GetTags()[resource.TagService],
-		Protocol: protocolOf(in),
-		Tags:     in.GetTags(),
-		Ready:    in.GetState() == kumapb.Dataplane_Networking_Inbound_Ready && (in.GetHealth() == nil || in.GetHealth().GetReady()),
+		Name:            in.GetName(),
+		Address:         in.Listen,
+		Port:            in.GetPort(),
+		WorkloadAddress: in.App,
+		WorkloadPort:    in.AppPort,
+		Service:         dataplane.Service(in.GetTags()),
+		Protocol:        dataplane.Protocol(in.Dataplane_Networking_Inbound),
+		Tags:            in.GetTags(),
+		Ready:           in.GetState() == kumapb.Dataplane_Networking_Inbound_Ready && (in.GetHealth() == nil || in.GetHealth().GetReady()),
 	}
-	i.WorkloadAddress = or(in.GetServiceAddress(), i.Address)
-	i.WorkloadPort = in.GetServicePort()
-	if i.WorkloadPort == 0 {
-		i.WorkloadPort = i.Port
-	}
-	p.Zone = or(p.Zone, i.Tags[resource.TagZone])
+	zone := i.Tags[resource.TagZone]
+	p.Zone = or(p.Zone, zone)
 	p.Inbounds = append(p.Inbounds, i)
 	p.endpoints = append(p.endpoints, &Endpoint{
 		Proxy:    p.Resource.Name,
 		Inbound:  len(p.endpoints),
-		Address:  or(net.GetAdvertisedAddress(), i.Address),
+		Address:  or(p.Dataplane.GetNetworking().GetAdvertisedAddress(), i.Address),
 		Port:     i.Port,
-		Protocol: statedProtocol(in),
+		Protocol: i.Protocol,
 		Tags:     i.Tags,
 		Labels:   p.Resource.Labels,
-		Zone:     i.Tags[resource.TagZone],
+		Zone:     zone,
 		Ready:    i.Ready,
 	})
-}
-
-// statedProtocol is what the Dataplane says; empty when it says nothing.
-func statedProtocol(in *kumapb.Dataplane_Networking_Inbound) string {
-	return strings.ToLower(or(in.GetTags()[resource.TagProtocol], in.GetProtocol()))
-}
-
-func protocolOf(in *kumapb.Dataplane_Networking_Inbound) string {
-	return or(statedProtocol(in), ProtocolTCP)
 }
 
 func or(first, second string) string {
