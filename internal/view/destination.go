@@ -9,12 +9,21 @@ import (
 	"github.com/kumactl/kumactl/internal/resource/dataplane"
 )
 
+// The protocols of applications; tls and what is unknown are carried as tcp.
+const (
+	ProtocolTCP   = dataplane.TCP
+	ProtocolHTTP  = dataplane.HTTP
+	ProtocolHTTP2 = dataplane.HTTP2
+	ProtocolGRPC  = dataplane.GRPC
+	ProtocolKafka = dataplane.Kafka
+)
+
 // carriers are what each protocol can be taken for, nearest first. Whatever is not here can only be carried as tcp.
 var carriers = map[string][]string{
-	dataplane.GRPC:  {dataplane.GRPC, dataplane.HTTP2},
-	dataplane.HTTP2: {dataplane.HTTP2},
-	dataplane.HTTP:  {dataplane.HTTP},
-	dataplane.Kafka: {dataplane.Kafka},
+	ProtocolGRPC:  {ProtocolGRPC, ProtocolHTTP2},
+	ProtocolHTTP2: {ProtocolHTTP2},
+	ProtocolHTTP:  {ProtocolHTTP},
+	ProtocolKafka: {ProtocolKafka},
 }
 
 // Destination is a service that proxies of the mesh offer, by the tag kuma.io/service. Delegated gateways offer none.
@@ -32,10 +41,10 @@ type Destination struct {
 // Endpoint is one inbound, as others reach it.
 type Endpoint struct {
 	// Proxy is the name of the Dataplane, Inbound counts its inbounds from 0.
-	Proxy   string
-	Inbound int
-	Address string
-	Port    uint32
+	Proxy    string
+	Inbound  int
+	Address  string
+	Port     uint32
 	Protocol string
 	// Tags of the inbound and Labels of the Dataplane; must not be changed.
 	Tags   map[string]string
@@ -135,12 +144,12 @@ func commonProtocol(all []*Endpoint) string {
 		mine := carriers[e.Protocol]
 		at := slices.IndexFunc(common, func(p string) bool { return slices.Contains(mine, p) })
 		if at < 0 {
-			return dataplane.TCP
+			return ProtocolTCP
 		}
 		common = common[at:]
 	}
 	if len(common) == 0 {
-		return dataplane.TCP
+		return ProtocolTCP
 	}
 	return common[0]
 }

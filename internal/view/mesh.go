@@ -7,7 +7,6 @@ import (
 
 	"github.com/kumactl/kumactl/internal/kumapb"
 	"github.com/kumactl/kumactl/internal/resource"
-	"github.com/kumactl/kumactl/internal/resource/dataplane"
 )
 
 // Mesh is one mesh at one revision.
@@ -51,7 +50,7 @@ func (m *Mesh) Protocol(service string) string {
 	if d, ok := m.destinations.Get(service); ok {
 		return d.Protocol
 	}
-	return dataplane.TCP
+	return ProtocolTCP
 }
 
 // Policies of a kind, by name.
