@@ -62,8 +62,8 @@ func unreadable(err error) error {
 	return problem.New(problem.Invalid, "%w", err)
 }
 
-// defaultMesh is the mesh of nested kinds whose document names none.
-const defaultMesh = "default"
+// DefaultMesh is the mesh that is made on the first run, and that of nested kinds whose document names none.
+const DefaultMesh = "default"
 
 // Decoded is what Decode found.
 type Decoded struct {
@@ -95,7 +95,7 @@ func (k *Kind) Decode(raw []byte) (Decoded, error) {
 		return Decoded{}, err
 	}
 	if k.Nested && k.Scope == InMesh && head.Mesh == "" {
-		head.Mesh = defaultMesh
+		head.Mesh = DefaultMesh
 	}
 	unknown, known, err := k.prune(raw)
 	if err != nil {

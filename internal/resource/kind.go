@@ -53,7 +53,7 @@ type Kind struct {
 	Gateway func(spec any) string
 	// Members is set for the one kind whose resources hold the resources of kinds with scope InMesh.
 	Members bool
-	// Skips says whether a resource with members does not want to start with those of a kind.
+	// Skips says whether a new resource with members does not want the ones of a kind to start with.
 	Skips func(spec any, kind string) bool
 	// ZoneProvided kinds get the labels kuma.io/origin, kuma.io/zone and kuma.io/env when the API writes them.
 	ZoneProvided bool

@@ -25,17 +25,16 @@ var Kind = resource.OfProto(resource.Kind{
 		{Title: "ZONEEGRESS", Value: column(func(m *kumapb.Mesh) string { return onOff(m.GetRouting().GetZoneEgress()) })},
 		{Title: "SERVICES", Wide: true, Value: column(func(m *kumapb.Mesh) string { return m.GetMeshServices().GetMode().String() })},
 	},
+	Members:      true,
+	Skips:        func(spec any, kind string) bool { return skips(spec.(*kumapb.Mesh), kind) },
 	BeforePut:    beforePut,
 	BeforeDelete: beforeDelete,
 }, func() *kumapb.Mesh { return &kumapb.Mesh{} }, resource.Rules[*kumapb.Mesh]{Default: setDefaults, Validate: validate, Warn: warn})
 
-// Default is the name of the mesh that is made on the first run.
-const Default = "default"
-
-// WantsInitial says whether a new mesh gets the initial resources of a kind of policy.
-func WantsInitial(m *kumapb.Mesh, kind string) bool {
+// skips says whether a new mesh goes without the initial resources of a kind.
+func skips(m *kumapb.Mesh, kind string) bool {
 	skip := m.GetSkipCreatingInitialPolicies()
-	return !slices.Contains(skip, "*") && !slices.Contains(skip, kind)
+	return slices.Contains(skip, "*") || slices.Contains(skip, kind)
 }
 
 // Authority is the backend that signs workload certificates; nil when the mesh has no mTLS.

@@ -93,7 +93,7 @@ func isExpiration(s string) bool {
 		return true
 	}
 	number := strings.TrimRight(s, "ywdhms")
-	if _, err := strconv.ParseUint(number, 10, 63); err != nil || number[0] == '+' {
+	if _, err := strconv.ParseUint(number, 10, 63); err != nil {
 		return false
 	}
 	return slices.Contains([]string{"y", "w", "d", "h", "m", "s", "ms"}, s[len(number):])
