@@ -31,6 +31,9 @@ func (a *Admission) delete(tx *store.Tx, key resource.Key) error {
 	if !ok {
 		return &problem.Error{Code: problem.NotFound, Cause: store.ErrNotFound}
 	}
+	if old.Kind.ReadOnly {
+		return problem.New(problem.NotAllowed, "%s is written by the control plane alone", old.Kind.Name)
+	}
 	if old.Kind.BeforeDelete != nil {
 		if err := old.Kind.BeforeDelete(tx, old); err != nil {
 			return err

@@ -40,7 +40,7 @@ func (s *set) put(request Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	o := Outcome{Key: r.Key(), Warnings: warningsOf(request, warnings), Resource: r}
+	o := Outcome{Key: r.Key(), Result: Created, Warnings: warningsOf(request, warnings), Resource: r}
 	if exists {
 		o.Result = Configured
 		if !request.Rewrite && (request.IfRevision == nil || *request.IfRevision == old.Revision) && same(old, r) {

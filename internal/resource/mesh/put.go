@@ -52,8 +52,17 @@ func beforePut(w *resource.Write) error {
 // checkProvided holds the certificate and key that a user provides against each other.
 func checkProvided(all resource.Reader, mesh string, b *kumapb.CertificateAuthorityBackend) (v problem.Violations) {
 	var cert, key kumapb.DataSource
-	v.AddAll("cert", readSource(b, "cert", &cert))
-	v.AddAll("key", readSource(b, "key", &key))
+	for _, part := range []struct {
+		field string
+		into  *kumapb.DataSource
+	}{{"cert", &cert}, {"key", &key}} {
+		if err := resource.ReadStruct(b.GetConf().GetFields()[part.field].GetStructValue(), part.into); err != nil {
+			v.Add("", "could not convert backend config: %v", err) // wire: clients know it
+			return v
+		}
+	}
+	v.AddAll("cert", checkSource(b, "cert", &cert))
+	v.AddAll("key", checkSource(b, "key", &key))
 	if len(v) > 0 {
 		return v
 	}
@@ -70,14 +79,9 @@ func checkProvided(all resource.Reader, mesh string, b *kumapb.CertificateAuthor
 	return checkAuthority(certPEM, keyPEM)
 }
 
-func readSource(b *kumapb.CertificateAuthorityBackend, field string, s *kumapb.DataSource) (v problem.Violations) {
-	value, ok := b.GetConf().GetFields()[field]
-	if !ok || value.GetStructValue() == nil {
+func checkSource(b *kumapb.CertificateAuthorityBackend, field string, s *kumapb.DataSource) (v problem.Violations) {
+	if b.GetConf().GetFields()[field].GetStructValue() == nil {
 		v.Add("", "has to be defined")
-		return v
-	}
-	if err := resource.ReadStruct(value.GetStructValue(), s); err != nil {
-		v.Add("", "could not convert backend config: %v", err) // wire: clients know it
 		return v
 	}
 	switch of := s.GetType().(type) {
