@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,13 +257,13 @@ func TestExport(t *testing.T) {
 func TestVolatileIsSavedSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := storetest.NewSet()
-		commits := 0
+		var commits atomic.Int64
 		o := store.Options{Path: filepath.Join(t.TempDir(), "store.db"), Kinds: set.Kinds()}
 		s, err := store.OpenFaulty(t.Context(), o, func(committed bool) error {
 			if committed {
 				return nil
 			}
-			if commits++; commits == 1 {
+			if commits.Add(1) == 1 {
 				return errors.New("the first save does not work")
 			}
 			return nil
@@ -275,8 +276,8 @@ func TestVolatileIsSavedSoon(t *testing.T) {
 		}
 		<-time.After(6 * time.Second)
 		synctest.Wait()
-		if commits != 1 {
-			t.Errorf("%d saves after 6 seconds, want 1", commits)
+		if commits.Load() != 1 {
+			t.Errorf("%d saves after 6 seconds, want 1", commits.Load())
 		}
 		<-time.After(6 * time.Second)
 		synctest.Wait()
@@ -293,8 +294,8 @@ func TestVolatileIsSavedSoon(t *testing.T) {
 		// Nothing is written while nothing changes.
 		<-time.After(time.Hour)
 		synctest.Wait()
-		if commits != 2 {
-			t.Errorf("%d saves after an hour, want 2", commits)
+		if commits.Load() != 2 {
+			t.Errorf("%d saves after an hour, want 2", commits.Load())
 		}
 		if err := errors.Join(other.Close(), s.Close()); err != nil {
 			t.Error(err)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -78,11 +77,10 @@ func (c *contents) readMeta() error {
 // readAll reads the rest into memory. All that keeps the store from being used is an error.
 func (c *contents) readAll(kinds *kindIndex) error {
 	c.trees = kinds.emptyTrees()
-	dec := newDecoder(kinds)
-	if err := c.readResources(dec); err != nil {
+	if err := c.readResources(kinds); err != nil {
 		return err
 	}
-	if err := c.readVolatile(dec); err != nil {
+	if err := c.readVolatile(newDecoder(kinds)); err != nil {
 		return err
 	}
 	if err := c.readLog(); err != nil {
@@ -102,21 +100,26 @@ func (c *contents) readAll(kinds *kindIndex) error {
 	return err
 }
 
-func (c *contents) readResources(dec *decoder) error {
+func (c *contents) readResources(kinds *kindIndex) error {
 	var seen fileState
+	work := newDecoders(kinds)
 	err := c.each(c.buckets[bucketResources], func(e element) error {
-		r, err := decodeEntry(dec, e.key, e.value)
-		if err != nil {
-			return c.damage("%w", err)
+		if len(e.value) < sumBytes {
+			return c.damage("record %q is shorter than its checksum", e.key)
 		}
 		seen.addRecord(e.value)
-		if r == nil {
-			c.foreign = append(c.foreign, entry{bytes.Clone(e.key), bytes.Clone(e.value)})
-			return nil
-		}
-		c.trees[dec.kinds.byName[r.Kind.Name]].Load(r)
+		work.add(e.key, e.value)
 		return nil
 	})
+	for _, j := range work.wait() {
+		for _, fault := range j.errs {
+			err = firstError(err, c.damage("%w", fault))
+		}
+		for _, r := range j.resources {
+			c.trees[kinds.byName[r.Kind.Name]].Load(r)
+		}
+		c.foreign = append(c.foreign, j.foreign...)
+	}
 	if err != nil {
 		return err
 	}

@@ -115,41 +115,48 @@ func (r *Report) describe(c *contents, index *kindIndex) {
 	}
 }
 
-// boltCheck runs bbolt's own check, which sees what a search depends on. The pages are known to be sound by now, so it ends.
+// boltCheck runs bbolt's own check, which sees what a search depends on. The pages are known to be sound by now, so it ends; on
+// a slow disk that may be later than anybody wants to wait.
 func boltCheck(ctx context.Context, path string, fault func(error)) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	err := guarded(func() error {
-		db, err := bolt.Open(path, 0o600, boltOptions(func(o *bolt.Options) { o.ReadOnly = true }))
-		if err != nil {
-			return err
-		}
+	db, err := bolt.Open(path, 0o600, boltOptions(func(o *bolt.Options) { o.ReadOnly = true }))
+	if err != nil {
+		fault(err)
+		return
+	}
+	found := make(chan error)
+	go func() {
 		defer db.Close()
-		tx, err := db.Begin(false)
-		if err != nil {
-			return err
-		}
-		found := tx.Check()
-		for ctx.Err() == nil {
-			select {
-			case err, more := <-found:
-				if !more {
-					return tx.Rollback()
+		defer close(found)
+		err := db.View(func(tx *bolt.Tx) error {
+			// All findings must be taken, or bbolt waits for ever.
+			for err := range tx.Check() {
+				select {
+				case found <- err:
+				case <-ctx.Done():
 				}
-				fault(err)
+			}
+			return nil
+		})
+		if err != nil {
+			select {
+			case found <- err:
 			case <-ctx.Done():
 			}
 		}
-		// Whoever checks still sends; it ends when its findings are taken, and the transaction with it.
-		go func() {
-			for range found {
+	}()
+	for {
+		select {
+		case err, more := <-found:
+			if !more {
+				return
 			}
-			_ = tx.Rollback()
-		}()
-		return fmt.Errorf("bbolt's own check did not end: %w", ctx.Err())
-	})
-	if err != nil {
-		fault(err)
+			fault(err)
+		case <-ctx.Done():
+			fault(fmt.Errorf("bbolt's own check did not end: %w", ctx.Err()))
+			return
+		}
 	}
 }
 

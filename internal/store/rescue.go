@@ -91,7 +91,7 @@ func rescue(f *os.File, index *kindIndex, report *Report, exported *Exported) (*
 	})
 	if err == nil {
 		c.trees = index.emptyTrees()
-		err = c.readResources(newDecoder(index))
+		err = c.readResources(index)
 	}
 	if err == nil && sound {
 		exported.Revision, exported.Unknown = c.state.revision, len(c.foreign)

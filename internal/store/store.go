@@ -23,7 +23,7 @@ type Options struct {
 	Path string
 	// Kinds that the store takes and gives.
 	Kinds []*resource.Kind
-	// Now is the clock of Created, Modified and the log; time.Now when nil.
+	// Now is the clock of Created, Modified and the log; time.Now when nil. It is called from several goroutines.
 	Now func() time.Time
 	// KeepChanges, KeepAge and KeepBytes bound the log; zero means the default. The newest transaction always stays.
 	KeepChanges int

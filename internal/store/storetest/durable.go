@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,6 +95,22 @@ func trimmedOverRestart(t *testing.T, h harness) {
 	s = h.again(t, s)
 	if got := collect(t, s.Watch(40), 41); len(got) != 50 {
 		t.Errorf("%d changes, want 50", len(got))
+	}
+}
+
+func logIsBounded(t *testing.T, h harness) {
+	h.options.KeepBytes = 64 << 10
+	s := h.store(t)
+	for i := range 100 {
+		r := h.Gadget("default", "a", i)
+		r.Spec.(*Gadget).Note = strings.Repeat("n", 2_000)
+		Put(t, s, r)
+	}
+	s = h.again(t, s)
+	changes, err := s.History(nil, 0, 1_000)
+	// A change has before and after.
+	if err != nil || len(changes) < 10 || len(changes) > 20 {
+		t.Errorf("%d changes of 4 KB in a log of 64 KB, %v", len(changes), err)
 	}
 }
 

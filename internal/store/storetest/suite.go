@@ -31,11 +31,13 @@ func Run(t *testing.T, open Open) {
 		"watch waits":                         watchWaits,
 		"watch while others write":            watchWhileWriting,
 		"watch behind the trimmed log":        watchCompacted,
+		"watch behind what is too old":        watchTooOld,
 		"changes hold the stored values":      changesHoldStoredValues,
 		"history":                             history,
 		"volatile state":                      volatileState,
 		"volatile in a transaction":           volatileInTransaction,
 		"telling of volatile changes":         volatileTold,
+		"functions that never return":         functionsThatNeverReturn,
 		"giving up":                           givingUp,
 		"closing":                             closing,
 	} {
@@ -49,6 +51,7 @@ func RunDurable(t *testing.T, open Open) {
 		"everything is there again":     everythingIsThereAgain,
 		"watch over a restart":          watchOverRestart,
 		"the trimmed log over restarts": trimmedOverRestart,
+		"the log's size is bounded":     logIsBounded,
 		"history over a restart":        historyOverRestart,
 		"volatile state is saved":       volatileIsSaved,
 		"a random life":                 randomLife,
@@ -69,12 +72,10 @@ var start = time.Date(2026, 11, 21, 12, 0, 0, 123456789, time.UTC)
 
 func newHarness(t *testing.T, open Open) harness {
 	set := NewSet()
-	clock := start
 	return harness{Set: set, open: open, options: store.Options{
 		Path:  filepath.Join(t.TempDir(), "data", "store.db"),
 		Kinds: set.Kinds(),
-		// The store asks within transactions only, or under its lock: one after the other.
-		Now: func() time.Time { return clock },
+		Now:   func() time.Time { return start },
 	}}
 }
 

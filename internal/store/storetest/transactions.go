@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,30 @@ func transactionIsWhole(t *testing.T, h harness) {
 	}
 	if got := Put(t, s, h.Gadget("default", "d", 4)); got != 2 {
 		t.Errorf("revision %d, want 2: transactions that ended badly get none", got)
+	}
+}
+
+// functionsThatNeverReturn: a test's FailNow within a transaction ends its goroutine; and nothing works after the end.
+func functionsThatNeverReturn(t *testing.T, h harness) {
+	s := h.store(t)
+	var gone sync.WaitGroup
+	gone.Go(func() {
+		_, _ = s.Update(t.Context(), Writer, func(tx *store.Tx) error {
+			_ = tx.Put(h.Gadget("default", "a", 1))
+			runtime.Goexit()
+			return nil
+		})
+	})
+	gone.Wait()
+	var late *store.Tx
+	if got := Update(t, s, func(tx *store.Tx) error { late = tx; return tx.Put(h.Gadget("default", "b", 1)) }); got != 1 {
+		t.Errorf("revision %d, want 1", got)
+	}
+	if late.Put(h.Gadget("default", "c", 1)) == nil || late.Delete(GadgetKey("default", "b")) == nil {
+		t.Error("a transaction was written after its end")
+	}
+	if got := s.Snapshot().Count(GadgetKind, ""); got != 1 {
+		t.Errorf("%d gadgets, want 1", got)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -191,6 +193,36 @@ func watchCompacted(t *testing.T, h harness) {
 	changes, err := s.History(nil, 0, revisions)
 	if err != nil || len(changes) < 100 || len(changes) > 100+100/8 {
 		t.Errorf("history has %d changes, want 100 and up to an eighth more: %v", len(changes), err)
+	}
+}
+
+func watchTooOld(t *testing.T, h harness) {
+	var clock atomic.Int64
+	h.options.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
+	h.options.KeepAge = time.Hour
+	s := h.store(t)
+	// More than is kept at hand, so that the log is asked.
+	put := func(size int) {
+		Update(t, s, func(tx *store.Tx) error {
+			for i := range 1_500 {
+				if err := tx.Put(h.Gadget("default", fmt.Sprint("g", i), size)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for i := range 4 {
+		put(i)
+		clock.Add(int64(25 * time.Minute))
+	}
+	// The first is an hour and 40 minutes old when the last is written, the last but one 25 minutes.
+	put(4)
+	if _, err := s.Watch(0).Next(t.Context()); !errors.Is(err, store.ErrCompacted) {
+		t.Errorf("from the start: got %v", err)
+	}
+	if got := collect(t, s.Watch(2), 5); len(got) != 3*1_500 {
+		t.Errorf("%d changes, want %d", len(got), 3*1_500)
 	}
 }
 
