@@ -2,9 +2,12 @@ package main
 
 import "github.com/spf13/cobra"
 
-func newRunCmd() *cobra.Command {
+func newRunCmd(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "run",
 		Short: "Run a part of the mesh in the foreground",
-	})
+	},
+		newRunControlPlaneCmd(a),
+		newRunDataplaneCmd(a),
+	)
 }

@@ -70,7 +70,9 @@ type ListenConfig struct {
 	Port      int    `json:"port" env:"PORT"`
 }
 
-func (l ListenConfig) address() string { return net.JoinHostPort(l.Interface, fmt.Sprint(max(l.Port, 0))) }
+func (l ListenConfig) address() string {
+	return net.JoinHostPort(l.Interface, fmt.Sprint(max(l.Port, 0)))
+}
 
 // DPServerConfig is the port for data planes: bootstrap, ADS, health discovery.
 type DPServerConfig struct {

@@ -60,20 +60,23 @@ func (u *subscription) nextSotw(t resourceType, all []*envoy.Sealed) (answer, bo
 		u.known, u.base, u.owed, u.heldVersion = list, true, false, ""
 		return answer{}, false
 	}
-	put := list
-	switch fresh := u.fresh(list); {
+	put, fresh := list, u.fresh(list)
+	var gone []string
+	if t.whole() {
+		// What is not in the answer goes.
+		gone = namesNotIn(u.known, list)
+	}
+	switch {
 	case u.owed && (t.whole() || len(list) > 0):
 	case u.owed && len(u.names) == 0:
 		u.owed = false
 		return answer{}, false
-	case t.whole() && len(fresh) == 0 && len(namesNotIn(u.known, list)) == 0:
+	case len(fresh) == 0 && len(gone) == 0:
 		return answer{}, false
 	case !t.whole():
-		if put = fresh; len(put) == 0 {
-			return answer{}, false
-		}
+		put = fresh
 	}
-	u.sent, u.offered, u.gone = u.after(list, put), put, nil
+	u.sent, u.offered, u.gone = u.after(list, put), put, gone
 	return answer{version: versionOf(list), put: put}, true
 }
 

@@ -213,3 +213,8 @@ func BenchmarkEncodeAnswer(b *testing.B) {
 		_ = w.sotw()
 	}
 }
+
+// bufferOf and slice are what gRPC's transport makes of a message.
+func bufferOf(raw []byte) mem.Buffer { return mem.SliceBuffer(raw) }
+
+func (m message) slice() mem.BufferSlice { return mem.BufferSlice(m) }

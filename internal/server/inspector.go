@@ -1,0 +1,78 @@
+package server
+
+import (
+	"encoding/json"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/kumactl/kumactl/internal/envoy"
+	"github.com/kumactl/kumactl/internal/problem"
+	"github.com/kumactl/kumactl/internal/resource"
+	"github.com/kumactl/kumactl/internal/server/api"
+	"github.com/kumactl/kumactl/internal/server/xds"
+	"github.com/kumactl/kumactl/internal/store"
+)
+
+// inspector joins what the API shows of proxies with those who know it.
+type inspector struct {
+	store    *store.Store
+	xds      *xds.Server
+	compiler *envoy.Compiler
+}
+
+// Sent is the very configuration that the proxy's stream sends, as Envoy's JSON by type and name.
+func (i *inspector) Sent(mesh, proxy string, _ bool) (map[string]map[string]json.RawMessage, error) {
+	config, ok := i.xds.Config(mesh, proxy)
+	if !ok {
+		return nil, problem.New(problem.NotFound, "%s of mesh %s was not connected since this control plane started", proxy, mesh)
+	}
+	sent := map[string]map[string]json.RawMessage{}
+	for _, list := range [][]*envoy.Sealed{config.Clusters, config.Listeners, config.Endpoints} {
+		for _, s := range list {
+			message, err := s.Message()
+			if err != nil {
+				return nil, err
+			}
+			raw, err := protojson.Marshal(message)
+			if err != nil {
+				return nil, err
+			}
+			if sent[s.TypeURL] == nil {
+				sent[s.TypeURL] = map[string]json.RawMessage{}
+			}
+			sent[s.TypeURL][s.Name] = raw
+		}
+	}
+	return sent, nil
+}
+
+// Status is what happened on the proxy's stream.
+func (i *inspector) Status(mesh, proxy string) (api.ProxyStatus, error) {
+	known, ok := i.xds.Status(mesh, proxy)
+	if !ok {
+		return api.ProxyStatus{Types: []api.TypeStatus{}}, nil
+	}
+	status := api.ProxyStatus{Connected: known.Connected, Since: &known.Since, Types: []api.TypeStatus{}}
+	for _, t := range known.Types {
+		one := api.TypeStatus{Type: t.URL, Version: t.Version, Refused: t.Rejection}
+		if t.Rejection == "" {
+			one.Acked = t.Version
+		} else {
+			one.RefusedAt = &t.RejectedAt
+		}
+		status.Types = append(status.Types, one)
+	}
+	for _, p := range known.Problems {
+		status.Problems = append(status.Problems, p.String())
+	}
+	if known.Err != nil {
+		status.Problems = append(status.Problems, known.Err.Error())
+	}
+	return status, nil
+}
+
+// Rules are the merged policies of a proxy.
+func (i *inspector) Rules(string, string) ([]api.PolicyRules, error) { return nil, nil }
+
+// Selects says whether a policy applies to a proxy.
+func (i *inspector) Selects(_, _ *resource.Resource) (bool, error) { return false, nil }
