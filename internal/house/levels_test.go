@@ -15,7 +15,6 @@ var levels = map[string]int{
 	"internal/resource/*":  2,
 	"internal/store":       2,
 	"internal/store/*":     3,
-	"internal/admission":   3,
 	"internal/view":        3,
 	"internal/identity":    3,
 	"internal/token":       3,
