@@ -7,7 +7,7 @@ DIR holds api/replay.py and golden/run.py. Without it this says so and ends well
 fresh control plane, every golden case too (validation cases share one).
 
 conformance/known.txt holds one expected failure a line: an id, then the reason. An id is FILE/STEP for the API suite
-(05-dataplane-crud/12) and FAMILY/CASE for the golden one; * and ? match as in a shell. An unexpected failure ends this
+(05-dataplane-crud/12, or several: 05-dataplane-crud/12-14) and FAMILY/CASE for the golden one; * and ? match as in a shell. An unexpected failure ends this
 with 1; a line that matches nothing that fails is reported, so that the list stays short.
 """
 import argparse
@@ -64,8 +64,17 @@ class Known:
                     sys.exit(f"{path}:{number}: {pattern} has no reason; write it after the id")
                 self.lines[pattern] = 0
 
+    @staticmethod
+    def matches(id, pattern):
+        name, _, steps = pattern.rpartition("/")
+        first, _, last = steps.partition("-")
+        if first.isdigit() and last.isdigit() and id.startswith(name + "/"):
+            step = id[len(name) + 1:]
+            return step.isdigit() and int(first) <= int(step) <= int(last)
+        return fnmatch.fnmatch(id, pattern)
+
     def has(self, id):
-        met = [p for p in self.lines if fnmatch.fnmatch(id, p)]
+        met = [p for p in self.lines if self.matches(id, p)]
         for pattern in met:
             self.lines[pattern] += 1
         return bool(met)
