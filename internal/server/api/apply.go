@@ -68,14 +68,16 @@ func (a *API) apply(c *call) error {
 		return err
 	}
 	requests := make([]admission.Request, len(documents))
+	warnings := make([][]string, len(documents))
 	var failures []documentFailure
-	for i, document := range documents {
-		request, err := a.member(c, document)
+	for i, raw := range documents {
+		d, err := a.member(c, raw)
 		if err != nil {
-			failures = append(failures, a.documentFailure(i, document, err))
+			failures = append(failures, a.documentFailure(i, raw, err))
 			continue
 		}
-		requests[i] = request
+		requests[i] = admission.Request{Resource: d.Resource, Unknown: d.Unknown}
+		warnings[i] = d.warnings()
 	}
 	if len(failures) > 0 {
 		return a.refuseSet(c, failures, len(documents))
@@ -91,9 +93,9 @@ func (a *API) apply(c *call) error {
 		return a.setRefused(c, documents, err)
 	}
 	answer := setAnswer{DryRun: dry, Results: []setOutcome{}}
-	for _, o := range outcomes {
+	for i, o := range outcomes {
 		answer.Revision = max(answer.Revision, o.Revision)
-		answer.Results = append(answer.Results, setOutcome{o.Key.Kind, o.Key.Mesh, o.Key.Name, o.Result.String(), o.Warnings})
+		answer.Results = append(answer.Results, setOutcome{o.Key.Kind, o.Key.Mesh, o.Key.Name, o.Result.String(), append(o.Warnings, warnings[i]...)})
 	}
 	respond(c, http.StatusOK, encode(answer))
 	return nil
@@ -115,28 +117,28 @@ func split(raw []byte) ([]json.RawMessage, error) {
 }
 
 // member reads one document of a set, by the kind that it names.
-func (a *API) member(c *call, raw json.RawMessage) (admission.Request, error) {
+func (a *API) member(c *call, raw json.RawMessage) (document, error) {
 	head, err := resource.ReadHead(raw)
 	if err != nil {
-		return admission.Request{}, err
+		return document{}, err
 	}
 	k := a.byName[head.Type]
 	if k == nil {
-		return admission.Request{}, &problem.Error{Code: problem.Invalid, Title: applying, Violations: problem.Violations{
+		return document{}, &problem.Error{Code: problem.Invalid, Title: applying, Violations: problem.Violations{
 			{Field: "type", Message: fmt.Sprintf("kind %q is not known", head.Type)},
 		}}
 	}
 	if a.readOnly(k) {
-		return admission.Request{}, a.notHere()
+		return document{}, a.notHere()
 	}
 	if err := a.mayWrite(c.who, k); err != nil {
-		return admission.Request{}, err
+		return document{}, err
 	}
-	d, err := a.decode(k, raw)
+	d, err := decode(k, raw)
 	if err != nil {
-		return admission.Request{}, err
+		return document{}, err
 	}
-	return admission.Request{Resource: d.Resource, Unknown: d.Unknown}, a.strict(c, d.Unknown)
+	return d, a.strict(c, d)
 }
 
 // setRefused answers for a set that admission refused; the error says which documents are to blame.

@@ -40,32 +40,53 @@ func (a *API) readBody(c *call) ([]byte, error) {
 	return raw, nil
 }
 
-// decode reads one document. What it drops is in Unknown: fields that the kind does not have, and all but the last of a key that
-// is given several times.
-func (a *API) decode(k *resource.Kind, raw []byte) (resource.Decoded, error) {
+// document is a body that was read as one resource. Twice are the paths of keys that were given several times; the last counts.
+type document struct {
+	resource.Decoded
+	twice []string
+}
+
+// warnings tell of the keys that were given several times. Fields that the kind does not have are told by admission.
+func (d document) warnings() []string {
+	var texts []string
+	for _, path := range d.twice {
+		texts = append(texts, path+": "+givenTwice)
+	}
+	return texts
+}
+
+const givenTwice = "given more than once, the last one counts"
+
+// violations are what strict reading refuses.
+func (d document) violations() (v problem.Violations) {
+	for _, u := range d.Unknown {
+		v = append(v, u.Violation())
+	}
+	for _, path := range d.twice {
+		v.Add(path, "given more than once")
+	}
+	return v
+}
+
+// decode reads one document, with what it drops.
+func decode(k *resource.Kind, raw []byte) (document, error) {
 	twice, err := examine(raw)
 	if err != nil {
-		return resource.Decoded{}, malformed(k, err)
+		return document{}, malformed(k, err)
 	}
-	if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
-		if k.Nested {
-			return resource.Decoded{}, malformed(k, errors.New("null is no object"))
-		}
+	if !k.Nested && bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
 		raw = []byte("{}")
 	}
 	if len(twice) > 0 {
 		if raw, err = lastOfEach(raw); err != nil {
-			return resource.Decoded{}, malformed(k, err)
+			return document{}, malformed(k, err)
 		}
 	}
 	d, err := k.Decode(raw)
 	if err != nil {
-		return d, malformed(k, err)
+		return document{}, malformed(k, err)
 	}
-	for _, path := range twice {
-		d.Unknown = append(d.Unknown, resource.Unknown{Path: path})
-	}
-	return d, nil
+	return document{d, twice}, nil
 }
 
 // malformed says that a body is no document of the kind. Violations that the decoder found pass as they are.

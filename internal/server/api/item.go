@@ -130,45 +130,39 @@ func (a *API) put(k *resource.Kind) handler {
 		if err != nil {
 			return err
 		}
-		request, err := a.request(c, k, raw)
+		d, err := decode(k, raw)
 		if err != nil {
 			return err
+		}
+		if err := a.strict(c, d); err != nil {
+			return err
+		}
+		at, err := ifRevision(c.r)
+		if err != nil {
+			return err
+		}
+		// A PUT writes even what is there already, so that its modificationTime is that of the last PUT.
+		request := admission.Request{
+			Resource: d.Resource, Type: d.Type, URL: &resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name},
+			Unknown: d.Unknown, IfRevision: at, Rewrite: true,
 		}
 		outcomes, err := a.o.Admission.Put(c.r.Context(), a.writer(c), []admission.Request{request})
 		if err != nil {
 			return titled(processing, err)
 		}
-		return answerPut(c, outcomes[0])
+		outcomes[0].Warnings = append(outcomes[0].Warnings, d.warnings()...)
+		answerPut(c, outcomes[0])
+		return nil
 	}
 }
 
-// request reads the document of a PUT and holds it against the path.
-func (a *API) request(c *call, k *resource.Kind, raw []byte) (request admission.Request, err error) {
-	d, err := a.decode(k, raw)
-	if err != nil {
-		return request, err
-	}
-	if err := a.strict(c, d.Unknown); err != nil {
-		return request, err
-	}
-	if request.IfRevision, err = ifRevision(c.r); err != nil {
-		return request, err
-	}
-	request.Resource, request.Type, request.Unknown = d.Resource, d.Type, d.Unknown
-	request.URL = &resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name}
-	// A PUT writes even what is there already, so that its modificationTime is that of the last PUT.
-	request.Rewrite = true
-	return request, nil
-}
-
-func answerPut(c *call, o admission.Outcome) error {
+func answerPut(c *call, o admission.Outcome) {
 	status := http.StatusOK
 	if o.Result == admission.Created {
 		status = http.StatusCreated
 	}
 	c.Header().Set("ETag", strconv.Quote(strconv.FormatUint(o.Revision, 10)))
 	respond(c, status, encode(warned{o.Warnings}))
-	return nil
 }
 
 // warned is the body of the answer to a write.
@@ -176,16 +170,15 @@ type warned struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// strict refuses unknown fields when the request or the configuration says so.
-func (a *API) strict(c *call, unknown []resource.Unknown) error {
-	if len(unknown) == 0 || !a.o.Strict && c.r.URL.Query().Get("strict") != "true" {
+// strict refuses what would be dropped when the request or the configuration says so.
+func (a *API) strict(c *call, d document) error {
+	if !a.o.Strict && c.r.URL.Query().Get("strict") != "true" {
 		return nil
 	}
-	err := &problem.Error{Code: problem.Invalid, Title: processing}
-	for _, u := range unknown {
-		err.Violations = append(err.Violations, u.Violation())
+	if v := d.violations(); len(v) > 0 {
+		return titled(processing, resource.Refused(v))
 	}
-	return err
+	return nil
 }
 
 func (a *API) delete(k *resource.Kind) handler {
