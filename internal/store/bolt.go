@@ -28,18 +28,22 @@ func boltOptions(set func(*bolt.Options)) *bolt.Options {
 	return o
 }
 
-// boltEngine keeps resources and log in one bbolt file.
+// boltEngine keeps resources and log in one bbolt file. After the start it reads nothing of it but the log: memory has the rest.
 type boltEngine struct {
 	path    string
 	options Options
 	kinds   *kindIndex
-	lock    *fileLock
+	// lock keeps other processes out as long as the engine lives, also while the file is opened again.
+	lock *fileLock
+	// foreign are records of unknown kinds, for the last-good copy.
 	foreign []entry
 	good    goodCopy
 
 	// mu is held for reading by those who read the log, for writing while the file is opened again.
-	mu   sync.RWMutex
-	db   *bolt.DB
+	mu sync.RWMutex
+	// db is nil after Close, and between a panic and the next commit.
+	db *bolt.DB
+	// file is the one that db uses.
 	file *os.File
 
 	// revision is the last one that was acknowledged.
@@ -58,6 +62,7 @@ type boltEngine struct {
 func (b *boltEngine) openDB() error {
 	db, err := bolt.Open(b.path, 0o600, boltOptions(func(o *bolt.Options) {
 		o.ReadOnly = b.options.ReadOnly
+		// The file was there and was checked; should it be gone by now, an empty one must not take its place.
 		o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag&^os.O_CREATE, mode)
 			b.file = f
@@ -126,7 +131,8 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// update runs one bbolt transaction.
+// update runs one bbolt transaction: two flushes of the disk, of the pages and then of the header that makes them count. The
+// error is for people.
 func (b *boltEngine) update(f func(*bolt.Tx) error) error {
 	if b.suspect || b.db == nil {
 		if err := b.reopen(); err != nil {
@@ -158,6 +164,7 @@ func (b *boltEngine) update(f func(*bolt.Tx) error) error {
 	return diskError(b.path, "the change is not saved", err)
 }
 
+// faulty asks the test's disk whether it works.
 func (b *boltEngine) faulty(committed bool) error {
 	if b.fault == nil {
 		return nil
@@ -165,6 +172,8 @@ func (b *boltEngine) faulty(committed bool) error {
 	return b.fault(committed)
 }
 
+// commit writes a group in one transaction of bbolt. The order matters: what earlier failures may have left is undone before
+// anything is put on top of it, and the log is trimmed when it has its new entries.
 func (b *boltEngine) commit(group []transaction) error {
 	err := b.update(func(tx *bolt.Tx) error {
 		w, err := newFileWriter(tx, b.options)
@@ -202,6 +211,7 @@ func (b *boltEngine) doubtful(group []transaction) {
 	}
 	for _, t := range group {
 		for _, c := range t.changes {
+			// Of several writes of one resource the first knows what memory has.
 			if _, known := b.doubt[c.Key]; !known {
 				b.doubt[c.Key] = c.Before
 			}
@@ -209,6 +219,7 @@ func (b *boltEngine) doubtful(group []transaction) {
 	}
 }
 
+// saveVolatile has a commit of its own. It gets no revision, and the state in meta does not know of it.
 func (b *boltEngine) saveVolatile(put []*resource.Resource, remove []resource.Key) error {
 	return b.update(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket([]byte(bucketVolatile))
@@ -234,6 +245,7 @@ func (b *boltEngine) saveVolatile(put []*resource.Resource, remove []resource.Ke
 func (b *boltEngine) close(last Snapshot) error {
 	b.good.stop()
 	if len(b.doubt) > 0 {
+		// An empty commit heals.
 		if err := b.commit(nil); err != nil {
 			b.options.Logger.Warn("a write that went wrong may still be in the file", "error", err)
 		}

@@ -26,6 +26,7 @@ func (b *boltEngine) view(f func(*bolt.Tx) error) error {
 	return err
 }
 
+// read runs on the goroutine of whoever asks, beside the writer.
 func (b *boltEngine) read(q query) (found, error) {
 	if q.backward {
 		return b.readBackward(q)
@@ -42,6 +43,7 @@ func (b *boltEngine) readForward(q query) (found, error) {
 		if err != nil {
 			return found{}, err
 		}
+		// Trimming goes on while the log is read in pieces, so each piece is checked.
 		if answer.through+1 < start {
 			return found{}, ErrCompacted
 		}
@@ -74,6 +76,7 @@ func (b *boltEngine) copyLog(from []byte, limit int) (entries []entry, start uin
 		c := tx.Bucket([]byte(bucketLog)).Cursor()
 		for k, v := c.Seek(from); k != nil; k, v = c.Next() {
 			n := len(entries)
+			// The first 8 bytes of a key are the revision.
 			if n >= min(limit, readAtOnce) && !bytes.Equal(entries[n-1].key[:8], k[:8]) {
 				break
 			}

@@ -15,7 +15,8 @@ const trimAtOnce = 1_024
 
 // fileWriter writes one commit: it keeps buckets and state in step.
 type fileWriter struct {
-	options   Options
+	options Options
+
 	meta      *bolt.Bucket
 	resources *bolt.Bucket
 	log       *bolt.Bucket
@@ -37,6 +38,7 @@ func newFileWriter(tx *bolt.Tx, o Options) (*fileWriter, error) {
 	return w, err
 }
 
+// save is the last step of a commit.
 func (w *fileWriter) save() error { return w.meta.Put([]byte(metaState), w.state.encode()) }
 
 // heal makes the file what it was after the given revision, whether or not commits that went wrong are in it.
@@ -56,6 +58,7 @@ func (w *fileWriter) heal(right map[resource.Key]*resource.Resource, revision ui
 			return err
 		}
 	}
+	// Entries of commits that went wrong have revisions that were never acknowledged and will be given again.
 	var late [][]byte
 	c := w.log.Cursor()
 	for k, _ := c.Seek(logKey(revision+1, 0)); k != nil; k, _ = c.Next() {
@@ -94,6 +97,7 @@ func (w *fileWriter) apply(t transaction) error {
 		if err != nil {
 			return err
 		}
+		// Memory was loaded from this file and has seen every commit: when they differ, the file was changed behind our back.
 		if (before == nil) != (c.Before == nil) {
 			return fmt.Errorf("%w: %s is in the file or in memory alone", ErrDamaged, describe(c.Key))
 		}
@@ -136,6 +140,8 @@ func (w *fileWriter) trim() error {
 	if k == nil || count <= keep+keep/8 && size <= keepSize+keepSize/8 && !olderThan(v, oldest) {
 		return nil
 	}
+	// pending are the entries of the transaction under the cursor, drop those of whole transactions. Keys are collected first:
+	// deleting moves a cursor.
 	var drop, pending [][]byte
 	start := w.state.logStart
 	for ; k != nil && len(drop) < trimAtOnce; k, v = c.Next() {

@@ -21,10 +21,12 @@ type job struct {
 
 // decoders decode records on all processors while the file is read: most of a start's time goes there.
 type decoders struct {
+	// all are the jobs handed out, in the order of the file.
 	all     []*job
 	current *job
-	queue   chan *job
-	done    sync.WaitGroup
+	// queue is short: reading waits for decoding, so that little of the file is in memory at a time.
+	queue chan *job
+	done  sync.WaitGroup
 }
 
 func newDecoders(kinds *kindIndex) *decoders {
@@ -50,6 +52,7 @@ func (d *decoders) add(key, value []byte) {
 	}
 }
 
+// hand gives the current job to a worker.
 func (d *decoders) hand() {
 	d.all = append(d.all, d.current)
 	d.queue <- d.current
@@ -64,6 +67,7 @@ func (d *decoders) wait() []*job {
 	return d.all
 }
 
+// decode goes on behind a bad record, so that Check tells of all.
 func (j *job) decode(dec *decoder) {
 	j.resources = make([]*resource.Resource, 0, len(j.entries))
 	for _, e := range j.entries {
@@ -77,5 +81,6 @@ func (j *job) decode(dec *decoder) {
 			j.resources = append(j.resources, r)
 		}
 	}
+	// The bytes are not needed any more.
 	j.entries = nil
 }

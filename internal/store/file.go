@@ -79,6 +79,7 @@ func inUse(path string, pid int) error {
 
 // ownerText says who owns the file or the directory that is in the way.
 func ownerText(path string) string {
+	// When the file cannot even be looked at, the directory tells.
 	for _, p := range []string{path, filepath.Dir(path)} {
 		if info, err := os.Stat(p); err == nil {
 			if uid, _, ok := ownerOf(info); ok && uid != os.Geteuid() {
@@ -126,6 +127,7 @@ func checkFile(o Options) (missing bool, err error) {
 
 // replaceFile makes a file whole or not at all: write fills a temporary one, which then takes the name.
 func replaceFile(path string, write func(tmp string) error) error {
+	// What an attempt that was killed left behind is in the way of the new one.
 	tmp := path + tmpSuffix
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

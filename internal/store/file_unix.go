@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
+// ownerOf gives user and group of a file.
 func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -78,6 +79,7 @@ func acquire(ctx context.Context, path string, shared bool, wait time.Duration) 
 	return &fileLock{file: f, shared: shared}, nil
 }
 
+// openLock makes the lock file when it may; a reader is content with one that is there.
 func openLock(path string, shared bool) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil && shared {
@@ -97,6 +99,7 @@ func holderOf(f *os.File) int {
 	if err != nil || pid <= 0 {
 		return 0
 	}
+	// Signal 0 asks whether there is such a process; one that may not be signalled is there.
 	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
 		return 0
 	}
@@ -110,6 +113,7 @@ func abandon(f *os.File) {
 	_ = f.Close()
 }
 
+// release lets the next one in.
 func (l *fileLock) release() error {
 	if l.file == nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 // goodCopy keeps the last-good copy: a file beside the store's own, as of the last time that the store was opened or closed in
 // order. It is written from memory, so that it holds nothing that was not decoded, and no reader is held open for it.
 type goodCopy struct {
+	// cancel ends the copying in the background, done waits for it.
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	// have tells the revision of the copy.
@@ -85,6 +86,7 @@ func (b *boltEngine) copyTo(ctx context.Context, put put, snapshot Snapshot) err
 			return err
 		}
 	}
+	// Nothing can write these, so what was read at the start is what is there.
 	for _, e := range b.foreign {
 		state.addRecord(e.value)
 		if err := put(bucketResources, e.key, e.value); err != nil {
@@ -108,6 +110,7 @@ func (b *boltEngine) copyLogTo(ctx context.Context, put put, state *fileState) e
 			return err
 		}
 		for _, e := range entries {
+			// The writer is already further than the snapshot.
 			if bytes.Compare(e.key, end) >= 0 {
 				return nil
 			}
@@ -136,6 +139,7 @@ func (b *boltEngine) copyLogTo(ctx context.Context, put put, state *fileState) e
 	return ctx.Err()
 }
 
+// putMeta makes the file complete: without it nobody opens it.
 func putMeta(put put, state fileState) error {
 	if err := put(bucketMeta, []byte(metaSchema), encodeSchema(schemaVersion)); err != nil {
 		return err

@@ -34,6 +34,7 @@ type fileState struct {
 	digest uint64
 }
 
+// fields gives the numbers in their order on disk, which is kept for good: new ones come with a new schema version.
 func (s *fileState) fields() []*uint64 {
 	return []*uint64{&s.revision, &s.logStart, &s.logCount, &s.logBytes, &s.records, &s.digest}
 }
@@ -103,6 +104,7 @@ func buildFile(path string, fill func(put) error) (err error) {
 	}
 	db.AllocSize = allocBytes
 	defer func() {
+		// One flush for all transactions: until the file gets its name, a half of it is of no use anyway.
 		if err == nil {
 			err = db.Sync()
 		}
@@ -118,6 +120,7 @@ func buildFile(path string, fill func(put) error) (err error) {
 	return b.tx.Commit()
 }
 
+// builder puts entries in transactions of bounded size: each is one pass over the pages that it touched.
 type builder struct {
 	db      *bolt.DB
 	tx      *bolt.Tx
@@ -146,11 +149,13 @@ func (b *builder) bucket(name string) (*bolt.Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
+	// Half-full pages would be right for random writes; this file is mostly read.
 	bucket.FillPercent = 0.95
 	b.buckets[name] = bucket
 	return bucket, nil
 }
 
+// put begins a new transaction now and then. What it is given must stay as it is until that ends.
 func (b *builder) put(name string, key, value []byte) error {
 	if b.entries == buildEntries {
 		if err := b.tx.Commit(); err != nil {

@@ -17,8 +17,9 @@ type contents struct {
 	*pageFile
 	buckets map[string]bucketRef
 	schema  uint32
-	state   fileState
-	trees   []*tree
+	// state is what the file says of itself, trees what was found.
+	state fileState
+	trees []*tree
 	// foreign are the records of kinds that this release does not know; they stay as they are.
 	foreign []entry
 	// free and lost count pages without content; the lost ones cost room and nothing else.
@@ -52,6 +53,7 @@ func readHead(f *os.File, lenient func(error)) (*contents, error) {
 	return c, c.readMeta()
 }
 
+// readMeta comes first: how to read the rest depends on the schema.
 func (c *contents) readMeta() error {
 	var schema, state bool
 	err := c.each(c.buckets[bucketMeta], func(e element) (err error) {
@@ -86,6 +88,7 @@ func (c *contents) readAll(kinds *kindIndex) error {
 	if err := c.readLog(); err != nil {
 		return err
 	}
+	// Buckets of a later release are walked for their pages alone: the list of free pages is checked against all that is used.
 	for name, b := range c.buckets {
 		switch name {
 		case bucketMeta, bucketResources, bucketVolatile, bucketLog:
@@ -100,6 +103,7 @@ func (c *contents) readAll(kinds *kindIndex) error {
 	return err
 }
 
+// readResources decodes the records and adds them up: a page that is sound in itself can still be the wrong one.
 func (c *contents) readResources(kinds *kindIndex) error {
 	var seen fileState
 	work := newDecoders(kinds)
@@ -170,6 +174,7 @@ func (c *contents) readLog() error {
 			c.notes = append(c.notes, err)
 			return nil
 		}
+		// Either the next change of the same transaction or the first one of the next.
 		if !(revision == next && i == index) && !(revision == next+1 && i == 0 && index > 0) {
 			c.notes = append(c.notes, fmt.Errorf("the log has a gap before revision %d, change %d", revision, i))
 		}

@@ -22,6 +22,7 @@ func logKey(revision uint64, index int) []byte {
 	return binary.BigEndian.AppendUint32(key, uint32(index))
 }
 
+// parseLogKey is the other way round.
 func parseLogKey(raw []byte) (revision uint64, index int, err error) {
 	if len(raw) != logKeyBytes {
 		return 0, 0, fmt.Errorf("%x is not a key of the log", raw)
@@ -45,6 +46,7 @@ const (
 // encodeChange gives the bytes of a kumapb.Change. The records before and after are already encoded (nil: there is none), and
 // an encoded message within a message is just its bytes.
 func encodeChange(c Change, before, after []byte) ([]byte, error) {
+	// Before and After are appended below, so that their bytes are copied once and not decoded at all.
 	raw, err := proto.Marshal(&kumapb.Change{
 		Revision: c.Revision,
 		Time:     timestamppb.New(c.Time),
@@ -72,6 +74,7 @@ type rawChange struct {
 	before, after []byte
 }
 
+// decodeChange reads all but the resources; their bytes are parts of raw.
 func decodeChange(raw []byte) (rawChange, error) {
 	var c rawChange
 	err := eachField(raw, func(n protowire.Number, number uint64, value []byte) (err error) {

@@ -9,11 +9,13 @@ import (
 
 // memoryEngine keeps the log alone: the resources themselves are in the snapshots.
 type memoryEngine struct {
+	// The size in bytes is not bounded: nothing is encoded.
 	keepChanges int
 	keepAge     time.Duration
 	now         func() time.Time
 
-	mu    sync.RWMutex
+	mu sync.RWMutex
+	// log holds transactions without a gap, count their changes.
 	log   []transaction
 	count int
 	// trimmed is the last revision that the log has lost.
@@ -32,6 +34,7 @@ func (m *memoryEngine) commit(group []transaction) error {
 		m.log = append(m.log, t)
 		m.count += len(t.changes)
 	}
+	// Whole transactions go, and the newest stays whatever its size.
 	oldest := m.now().Add(-m.keepAge)
 	drop := 0
 	for drop < len(m.log)-1 && (m.count > m.keepChanges || m.log[drop].time.Before(oldest)) {
@@ -62,6 +65,7 @@ func (m *memoryEngine) read(q query) (found, error) {
 	return answer, nil
 }
 
+// backward walks the log from its end.
 func (m *memoryEngine) backward(q query) found {
 	var answer found
 	for i := len(m.log) - 1; i >= 0; i-- {

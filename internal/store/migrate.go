@@ -27,6 +27,7 @@ func (b *boltEngine) migrate(from uint32, steps []migration) error {
 		return problem.New(problem.NotAllowed, "%s has the form of an older release (schema %d), and it is open for reading only", b.path, from).
 			WithHint("start the control plane once, which brings it up to date")
 	}
+	// Whoever has to go back to the older release finds what it can read.
 	kept := fmt.Sprintf("%s.schema%d", b.path, from)
 	if err := replaceFile(kept, func(tmp string) error { return copyFile(b.path, tmp) }); err != nil {
 		return diskError(kept, "the copy from before the migration is not made", err)
@@ -43,6 +44,7 @@ func (b *boltEngine) migrate(from uint32, steps []migration) error {
 		}
 		return tx.Bucket([]byte(bucketMeta)).Put([]byte(metaSchema), encodeSchema(uint32(len(steps))))
 	})
+	// The file is read anew after this, and then opened again.
 	if b.db != nil {
 		err = firstError(err, guarded(b.db.Close))
 		b.db = nil
@@ -53,6 +55,7 @@ func (b *boltEngine) migrate(from uint32, steps []migration) error {
 	return err
 }
 
+// firstError is the error to tell when several steps were taken all the same.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -62,6 +65,7 @@ func firstError(errs ...error) error {
 	return nil
 }
 
+// copyFile copies and flushes; the copy must not exist yet.
 func copyFile(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {

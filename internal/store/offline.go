@@ -79,18 +79,21 @@ func Check(ctx context.Context, path string, kinds []*resource.Kind) (Report, er
 		report.fault(err)
 	}
 	report.describe(c, index)
+	// bbolt is let near the file only when nothing was found that would make it panic.
 	if len(report.Faults) == 0 {
 		boltCheck(ctx, path, report.fault)
 	}
 	return report, nil
 }
 
+// fault notes one thing that is wrong.
 func (r *Report) fault(err error) {
 	if len(r.Faults) < maxFaults {
 		r.Faults = append(r.Faults, err.Error())
 	}
 }
 
+// describe takes over what was read.
 func (r *Report) describe(c *contents, index *kindIndex) {
 	r.FreeBytes = int64(c.free+c.lost) * int64(c.pageSize)
 	r.Revision, r.LogStart, r.LogChanges = c.state.revision, c.state.logStart, c.state.logCount
@@ -199,6 +202,7 @@ func Compact(ctx context.Context, path string) (before, after int64, err error) 
 	if err != nil {
 		return 0, 0, diskError(path, "it is not read", err)
 	}
+	// A damaged file is not touched: less can be saved from a compacted one.
 	if _, err := loadFile(path, newKindIndex(nil), schemaVersion); err != nil {
 		if errors.Is(err, errOldSchema) {
 			err = problem.New(problem.NotAllowed, "%s has the form of an older release", path).WithHint("start the control plane once, which brings it up to date")

@@ -31,6 +31,7 @@ func open(ctx context.Context, o Options, p parts) (s *Store, err error) {
 			return nil, err
 		}
 	}
+	// Nothing of the file is looked at before it is ours.
 	lock, err := acquire(ctx, o.Path, o.ReadOnly, lockWait)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,8 @@ type pageFile struct {
 	file     io.ReaderAt
 	size     int64
 	pageSize int
-	meta     boltMeta
+	// meta is the newer of the valid headers.
+	meta boltMeta
 	// oneMeta is set when the other of the two headers is not valid, and with it perhaps the last transaction is gone.
 	oneMeta bool
 	// seen marks the pages that are in use or free; nil to read them in any order.
@@ -68,6 +69,7 @@ func openPages(f io.ReaderAt, size int64) (*pageFile, error) {
 	if size == 0 {
 		return nil, errors.New("the file is empty")
 	}
+	// The second header is one page in, and only the first says how large a page is; without it all sizes are tried.
 	first, ok := readMeta(f, 0)
 	var second boltMeta
 	var ok2 bool
@@ -93,12 +95,14 @@ func openPages(f io.ReaderAt, size int64) (*pageFile, error) {
 		return nil, fmt.Errorf("it is cut short: %d pages were in use, and %d are there", p.meta.pages, have)
 	}
 	p.seen = make([]bool, p.meta.pages)
+	// The headers are pages too.
 	for i := range min(2, len(p.seen)) {
 		p.seen[i] = true
 	}
 	return p, nil
 }
 
+// readMeta gives the header in the page at an offset, if its checksum is right.
 func readMeta(f io.ReaderAt, at int64) (boltMeta, bool) {
 	var buf [pageHeaderBytes + metaBytes]byte
 	if _, err := f.ReadAt(buf[:], at); err != nil {
@@ -154,6 +158,7 @@ func (p *pageFile) page(id uint64, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
+// grow gives a slice of n bytes, the same memory when it is enough.
 func grow(buf []byte, n int) []byte {
 	if cap(buf) < n {
 		return make([]byte, n)
@@ -198,6 +203,7 @@ func elements(page []byte, visit func(element) error) error {
 		return fmt.Errorf("%d entries do not fit", count)
 	}
 	for i := range count {
+		// Positions count from the entry's own start.
 		at := pageHeaderBytes + i*elementBytes
 		raw := page[at:]
 		var e element
@@ -224,7 +230,8 @@ func elements(page []byte, visit func(element) error) error {
 type walker struct {
 	*pageFile
 	visit func(element) error
-	bufs  [maxPageDepth][]byte
+	// bufs has a page for each level, for a branch is still needed when its children are read.
+	bufs [maxPageDepth][]byte
 	// last is the key visited last; least, when set, is what the next one must reach, for the branches above say so.
 	last, least []byte
 	// stop is an error of visit, which ends a lenient walk too.
@@ -243,6 +250,7 @@ func (p *pageFile) each(b bucketRef, visit func(element) error) error {
 	return w.walk(b.root, 0)
 }
 
+// ended tells an error of the visitor from damage.
 func (w *walker) ended(where string, err error) error {
 	if w.stop != nil {
 		return w.stop
@@ -250,6 +258,7 @@ func (w *walker) ended(where string, err error) error {
 	return w.damage("%s: %w", where, err)
 }
 
+// walk visits a page and all below it. That each page is claimed once, and the depth bounded, makes it end on any file.
 func (w *walker) walk(id uint64, depth int) error {
 	if depth == maxPageDepth {
 		return w.damage("page %d: more than %d levels", id, maxPageDepth)
@@ -282,6 +291,7 @@ func (w *walker) walk(id uint64, depth int) error {
 	return nil
 }
 
+// leaf gives an entry to the visitor.
 func (w *walker) leaf(e element) error {
 	if w.stop = w.inOrder(e.key); w.stop != nil {
 		return w.stop
@@ -329,6 +339,7 @@ func (p *pageFile) freelist() (free, lost int, err error) {
 	return free, lost, nil
 }
 
+// readFreelist claims the free pages and the list's own.
 func (p *pageFile) readFreelist() (int, error) {
 	id := p.meta.freelist
 	if id < 2 || id >= p.meta.pages {
@@ -341,6 +352,7 @@ func (p *pageFile) readFreelist() (int, error) {
 	if flags := native.Uint16(page[8:]); flags != freelistPage {
 		return 0, fmt.Errorf("page %d has type %#x", id, flags)
 	}
+	// More than 65,534 entries do not fit in the header's count: then the first entry is the count.
 	count, ids := uint64(native.Uint16(page[10:])), page[pageHeaderBytes:]
 	if count == 0xFFFF && len(ids) >= 8 {
 		count, ids = native.Uint64(ids), ids[8:]

@@ -156,7 +156,9 @@ func TestRights(t *testing.T) {
 		prepare func(dir string) error
 		words   []string
 	}{
-		"a directory that cannot be written": {func(dir string) error { return os.Chmod(dir, 0o555) }, []string{"--data-dir"}},
+		"a directory that cannot be written": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "store.db.lock")), os.Chmod(dir, 0o555))
+		}, []string{"--data-dir"}},
 		"a file that cannot be read": {func(dir string) error {
 			return errors.Join(os.Chmod(filepath.Join(dir, "store.db"), 0), os.Chmod(filepath.Join(dir, "store.db.lock"), 0o666))
 		}, []string{"permission denied", "--data-dir", "this process runs as user"}},
@@ -176,11 +178,6 @@ func TestRights(t *testing.T) {
 			storetest.Put(t, s, set.Gadget("default", "a", 1))
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
-			}
-			if name == "a directory that cannot be written" {
-				if err := os.Remove(path + ".lock"); err != nil {
-					t.Fatal(err)
-				}
 			}
 			before := fileBytes(t, path)
 			for _, d := range []string{top, dir} {

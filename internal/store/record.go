@@ -20,6 +20,7 @@ import (
 // checksum of their own.
 const sumBytes = 4
 
+// castagnoli is CRC-32C, for which processors have an instruction.
 func castagnoli(key, content []byte) uint32 {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	return crc32.Update(crc32.Checksum(key, table), table, content)
@@ -48,6 +49,7 @@ func keyBytes(k resource.Key) []byte {
 	return []byte(k.Kind + "\x00" + k.Mesh + "\x00" + k.Name)
 }
 
+// parseKey is the other way round. Keys of the log are none: they begin with a zero.
 func parseKey(raw []byte) (resource.Key, error) {
 	kind, rest, ok := strings.Cut(string(raw), "\x00")
 	mesh, name, ok2 := strings.Cut(rest, "\x00")
@@ -136,12 +138,14 @@ func (d *decoder) resource(record []byte) (*resource.Resource, error) {
 	}
 	i, ok := d.kinds.byName[kind]
 	if !ok {
+		// Not an error: a later release wrote it.
 		return nil, nil
 	}
 	r.Kind = d.kinds.kinds[i]
 	return r, r.SetBytes(spec, status)
 }
 
+// label reads one entry of the map: on the wire a message with key and value.
 func (d *decoder) label(r *resource.Resource, entry []byte) error {
 	var key, value string
 	err := eachField(entry, func(n protowire.Number, _ uint64, raw []byte) error {
@@ -160,6 +164,7 @@ func (d *decoder) label(r *resource.Resource, entry []byte) error {
 	return err
 }
 
+// decodeTime reads a google.protobuf.Timestamp.
 func decodeTime(raw []byte) (time.Time, error) {
 	var seconds, nanos int64
 	err := eachField(raw, func(n protowire.Number, number uint64, _ []byte) error {

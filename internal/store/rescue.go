@@ -103,6 +103,7 @@ func rescue(f *os.File, index *kindIndex, report *Report, exported *Exported) (*
 			r.upTo = c.state.revision
 		}
 	}
+	// Old pages hold what has been replaced or deleted since: the newest version of each wins, deletes among them.
 	scanPages(f, info.Size(), pageSize, r.entry)
 	return r.contents(index, report, exported), nil
 }

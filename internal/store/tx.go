@@ -23,13 +23,15 @@ var ErrNotFound = errors.New("not found")
 // Update called and is of no use after that has returned.
 type Tx struct {
 	picture
-	store    *Store
+	store *Store
+	// revision is what the transaction will have; nothing else can take it meanwhile.
 	revision uint64
 	now      time.Time
 	writer   Writer
 
 	// own marks the trees that are this transaction's copies.
-	own     []bool
+	own []bool
+	// changes and records grow together; index finds a resource's place in them.
 	changes []Change
 	records [][]byte
 	index   map[resource.Key]int
@@ -67,6 +69,7 @@ func (tx *Tx) Put(r *resource.Resource) error {
 		tx.setVolatile(r.Key(), r)
 		return nil
 	}
+	// Encoded here and not at the commit, so that what cannot be encoded fails alone and not with its whole group.
 	record, err := encodeRecord(r)
 	if err != nil {
 		return problem.New(problem.Internal, "%s is not stored: %w", describe(r.Key()), err)
@@ -109,6 +112,7 @@ func (tx *Tx) PutAt(r *resource.Resource, revision uint64) error {
 
 // DeleteAt is Delete if the stored resource still has the given revision, else the error's code is Conflict.
 func (tx *Tx) DeleteAt(k resource.Key, revision uint64) error {
+	// What is not there is not found rather than in conflict.
 	if _, there := tx.Get(k); there {
 		if err := tx.unchanged(k, revision); err != nil {
 			return err
@@ -117,6 +121,7 @@ func (tx *Tx) DeleteAt(k resource.Key, revision uint64) error {
 	return tx.Delete(k)
 }
 
+// unchanged compares revisions, and words the difference.
 func (tx *Tx) unchanged(k resource.Key, revision uint64) error {
 	var current uint64
 	if old, ok := tx.Get(k); ok {

@@ -48,6 +48,7 @@ func (s *Store) PutVolatile(r *resource.Resource) { s.writeVolatile(r.Key(), r) 
 // DeleteVolatile removes a resource of a volatile kind; nothing happens when there is none.
 func (s *Store) DeleteVolatile(k resource.Key) { s.writeVolatile(k, nil) }
 
+// writeVolatile publishes at once, beside the writer: what the writer publishes next starts from there.
 func (s *Store) writeVolatile(k resource.Key, r *resource.Resource) {
 	i, ok := s.kinds.byName[k.Kind]
 	if !ok || !s.kinds.kinds[i].Volatile {
@@ -113,6 +114,7 @@ func (s *Store) saveVolatile() {
 	}
 	var put []*resource.Resource
 	var remove []resource.Key
+	// What is written now is what is there now, however often it changed.
 	for k := range dirty {
 		if r, ok := snapshot.Get(k); ok {
 			put = append(put, r)

@@ -43,12 +43,14 @@ func (f *feed) add(group []transaction) {
 		f.count += len(t.changes)
 		f.last = t.revision
 	}
+	// Snapshots hold the newest values anyway; what is dropped here frees the ones before them.
 	drop := 0
 	for ; f.count > feedChanges && drop < len(f.recent)-1; drop++ {
 		f.count -= len(f.recent[drop].changes)
 	}
 	clear(f.recent[:drop])
 	f.recent = f.recent[drop:]
+	// Everybody who waits has this channel and will come for the changes; the next to wait get another.
 	close(f.wake)
 	f.wake = make(chan struct{})
 }

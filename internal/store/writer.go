@@ -18,7 +18,9 @@ const maxGroup = 256
 type request struct {
 	writer Writer
 	// taken goes from false to true once: by the writer who gives the turn, or by the caller who gives up.
-	taken  atomic.Bool
+	taken atomic.Bool
+	// turn starts the function, ran says that it has ended and whether it counts, result comes when it is on disk. All have
+	// room for one, so that neither side waits for one that is gone.
 	turn   chan *Tx
 	ran    chan bool
 	result chan result
@@ -98,6 +100,7 @@ func (s *Store) run() {
 		case <-s.flush:
 			s.saveVolatile()
 		case <-s.closing:
+			// Whoever is in the queue by now is served, whoever comes later finds the store stopped.
 			for {
 				select {
 				case r := <-s.queue:
@@ -120,8 +123,9 @@ type group struct {
 	trees        []*tree
 	transactions []transaction
 	volatile     []map[resource.Key]*resource.Resource
-	waiting      []*request
-	answers      []result
+	// waiting get answers when the commit is done, the same place in both.
+	waiting []*request
+	answers []result
 }
 
 // serve gives turns to the request and to those queued behind it, commits what they wrote, publishes it and answers.
@@ -138,6 +142,7 @@ func (s *Store) serve(first *request) {
 			more = false
 		}
 	}
+	// No timer gathers a larger group: while this one is committed, the next gathers in the queue by itself.
 	var err error
 	if len(g.transactions) > 0 {
 		err = s.engine.commit(g.transactions)
@@ -146,6 +151,7 @@ func (s *Store) serve(first *request) {
 		s.publish(g)
 	}
 	for i, r := range g.waiting {
+		// Transactions that wrote nothing fail too: they saw what is not to be.
 		if err != nil {
 			g.answers[i] = result{err: err}
 		}
@@ -180,6 +186,7 @@ func (s *Store) turn(g *group, r *request) {
 	g.answers = append(g.answers, result{revision: g.revision})
 }
 
+// begin makes a transaction on the group's trees, and on the volatile ones as they are at this moment.
 func (s *Store) begin(g *group, w Writer) *Tx {
 	trees := slices.Clone(s.published.Load().trees)
 	for i, t := range g.trees {
@@ -203,6 +210,7 @@ func (s *Store) publish(g *group) {
 		return
 	}
 	s.publishing.Lock()
+	// Volatile trees may have changed since the group began, so the newest are the base.
 	trees := slices.Clone(s.published.Load().trees)
 	for i, t := range g.trees {
 		if t != nil {

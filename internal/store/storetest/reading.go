@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -66,13 +67,7 @@ func orderAndRanges(t *testing.T, h harness) {
 		Put(t, s, h.Gadget(k.Mesh, k.Name, 1))
 		model[k] = true
 	}
-	sorted := slices.SortedFunc(func(yield func(resource.Key) bool) {
-		for k := range model {
-			if !yield(k) {
-				return
-			}
-		}
-	}, func(a, b resource.Key) int {
+	sorted := slices.SortedFunc(maps.Keys(model), func(a, b resource.Key) int {
 		return cmp.Or(cmp.Compare(a.Mesh, b.Mesh), cmp.Compare(a.Name, b.Name))
 	})
 	keys := func(mesh string, after *resource.Key) []resource.Key {
