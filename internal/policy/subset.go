@@ -158,7 +158,11 @@ func subsetRules[C any](entries []entryOf[C], negations bool) ([]SubsetRule[C], 
 		}
 		rules = append(rules, more...)
 	}
-	slices.SortStableFunc(rules, func(a, b SubsetRule[C]) int { return cmp.Compare(b.Subset.positive(), a.Subset.positive()) })
+	// All entries about something overlap, so they are in one group, and the rule that has them all is the one with the most:
+	// it has to come before those of other groups, which know only some of them.
+	slices.SortStableFunc(rules, func(a, b SubsetRule[C]) int {
+		return cmp.Or(cmp.Compare(len(b.Origins), len(a.Origins)), cmp.Compare(b.Subset.positive(), a.Subset.positive()))
+	})
 	return rules, nil
 }
 
