@@ -169,6 +169,7 @@ func listenerLabels(d *kumapb.Dataplane) map[string]string {
 	return labels
 }
 
+// column reads a Dataplane for a table.
 func column(of func(*kumapb.Dataplane) string) func(*resource.Resource) string {
 	return func(r *resource.Resource) string { return of(r.Spec.(*kumapb.Dataplane)) }
 }
@@ -191,6 +192,7 @@ func tagsColumn(d *kumapb.Dataplane) string {
 	return strings.Join(parts, " ")
 }
 
+// typeColumn tells gateways apart, which the label kuma.io/proxy-type does not.
 func typeColumn(d *kumapb.Dataplane) string {
 	if g := Gateway(d); g != "" {
 		return g + " gateway"
@@ -198,6 +200,7 @@ func typeColumn(d *kumapb.Dataplane) string {
 	return TypeSidecar
 }
 
+// portsColumn shows each inbound's port, and the application's where it differs: `80→8080`.
 func portsColumn(d *kumapb.Dataplane) string {
 	var ports []string
 	for _, in := range Inbounds(d) {

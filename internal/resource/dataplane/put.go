@@ -25,6 +25,7 @@ func beforePut(w *resource.Write) error {
 		}
 		awaitProbes(d)
 	}
+	// Whether the mesh exists was looked at before.
 	mesh := &kumapb.Mesh{}
 	if m, ok := w.All.Get(resource.Key{Kind: "Mesh", Name: w.New.Mesh}); ok {
 		mesh = m.Spec.(*kumapb.Mesh)
@@ -38,6 +39,7 @@ func setZone(w *resource.Write, d *kumapb.Dataplane, exclusive bool) {
 	if w.Zone == "" {
 		return
 	}
+	// put gives the tags with the right zone in them.
 	put := func(tags map[string]string, at string) map[string]string {
 		if said := tags[resource.TagZone]; said != "" && said != w.Zone {
 			w.Warnings = append(w.Warnings, fmt.Sprintf("%s.tags[%q]: this is zone %q, not %q; the right name is stored", at, resource.TagZone, w.Zone, said))
@@ -110,6 +112,7 @@ func checkMembership(d *kumapb.Dataplane, mesh string, c *kumapb.Mesh_DataplaneP
 	return resource.Refused(v)
 }
 
+// fitting says which rules tags fit: each of a rule's tags is there, with its value or, for "*", with any.
 func fitting(tags map[string]string) func(*kumapb.Mesh_DataplaneProxyConstraints_Rules) bool {
 	return func(rule *kumapb.Mesh_DataplaneProxyConstraints_Rules) bool {
 		for name, value := range rule.GetTags() {
@@ -121,6 +124,7 @@ func fitting(tags map[string]string) func(*kumapb.Mesh_DataplaneProxyConstraints
 	}
 }
 
+// tagText is how the peers write tags in a sentence.
 func tagText(tags map[string]string) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(tags)) {

@@ -63,6 +63,7 @@ func checkAdmin(d *kumapb.Dataplane) (v problem.Violations) {
 	if admin == nil {
 		return v
 	}
+	// Envoy's own API listens on loopback.
 	taken := func(address string, port uint32) bool {
 		ip := net.ParseIP(address)
 		return ip != nil && port == admin.GetPort() && (ip.IsUnspecified() || ip.Equal(net.IPv4(127, 0, 0, 1)))
@@ -83,6 +84,7 @@ func checkAdmin(d *kumapb.Dataplane) (v problem.Violations) {
 	return v
 }
 
+// checkGateway holds a gateway against the parts that only sidecars have, and its tags.
 func checkGateway(d *kumapb.Dataplane, gateway string) (v problem.Violations) {
 	n := d.GetNetworking()
 	if len(n.GetInbound()) > 0 {
@@ -110,6 +112,7 @@ func checkGateway(d *kumapb.Dataplane, gateway string) (v problem.Violations) {
 	return v
 }
 
+// checkAddress takes an IP address or a host name, below the path `address`.
 func checkAddress(address string) (v problem.Violations) {
 	if address == "" {
 		v.Add("address", "address can't be empty")
@@ -139,17 +142,20 @@ func isHost(s string) bool {
 	return !strings.HasSuffix(s, "..")
 }
 
+// checkPort takes the ports of TCP and UDP.
 func checkPort(v *problem.Violations, path string, port uint32) {
 	if port < 1 || port > 65535 {
 		v.Add(path, portRange)
 	}
 }
 
+// checkInbound holds one inbound against itself and the address of the proxy.
 func checkInbound(in *kumapb.Dataplane_Networking_Inbound, address string) (v problem.Violations) {
 	checkPort(&v, "port", in.GetPort())
 	if in.GetServicePort() != 0 {
 		checkPort(&v, "servicePort", in.GetServicePort())
 	}
+	// The proxy and the application cannot both listen on the same address and port.
 	samePort := in.GetServicePort() == 0 || in.GetServicePort() == in.GetPort()
 	if app := in.GetServiceAddress(); app != "" {
 		if net.ParseIP(app) == nil {
@@ -195,6 +201,7 @@ func checkInboundTags(tags map[string]string) (v problem.Violations) {
 	return v
 }
 
+// checkServiceProbe takes what is left out; what is said must not be zero.
 func checkServiceProbe(p *kumapb.Dataplane_Networking_Inbound_ServiceProbe) (v problem.Violations) {
 	if p == nil {
 		return v
@@ -220,6 +227,7 @@ func checkServiceProbe(p *kumapb.Dataplane_Networking_Inbound_ServiceProbe) (v p
 	return v
 }
 
+// checkProbes holds the older probes, which expose paths without mTLS.
 func checkProbes(p *kumapb.Dataplane_Probes) (v problem.Violations) {
 	if p == nil {
 		return v

@@ -24,6 +24,7 @@ func isRefKind(kind string) bool {
 	return false
 }
 
+// checkOutbound takes a reference or tags, not both.
 func checkOutbound(out *kumapb.Dataplane_Networking_Outbound) (v problem.Violations) {
 	checkPort(&v, "port", out.GetPort())
 	if a := out.GetAddress(); a != "" && net.ParseIP(a) == nil {
@@ -51,6 +52,7 @@ func checkOutbound(out *kumapb.Dataplane_Networking_Outbound) (v problem.Violati
 	return v
 }
 
+// checkReachable holds the references to what the application may reach.
 func checkReachable(r *kumapb.Dataplane_Networking_TransparentProxying_ReachableBackends) (v problem.Violations) {
 	for i, ref := range r.GetRefs() {
 		at := fmt.Sprintf("refs[%d]", i)
@@ -75,6 +77,7 @@ func checkReachable(r *kumapb.Dataplane_Networking_TransparentProxying_Reachable
 
 // checkListeners holds the zone proxies inside of the Dataplane against each other and against the inbounds.
 func checkListeners(d *kumapb.Dataplane) (v problem.Violations) {
+	// Names are shared by inbounds and listeners, and so are addresses.
 	names, inbounds := map[string]bool{}, map[string]bool{}
 	for _, in := range Inbounds(d) {
 		if in.GetName() != "" {
@@ -116,6 +119,7 @@ func checkListeners(d *kumapb.Dataplane) (v problem.Violations) {
 	return v
 }
 
+// hostPort is how the peers write an address with its port.
 func hostPort(address string, port uint32) string {
 	return net.JoinHostPort(address, strconv.FormatUint(uint64(port), 10))
 }

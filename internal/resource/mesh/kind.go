@@ -47,10 +47,12 @@ func Authority(m *kumapb.Mesh) *kumapb.CertificateAuthorityBackend {
 	return nil
 }
 
+// column reads a Mesh for a table.
 func column(of func(*kumapb.Mesh) string) func(*resource.Resource) string {
 	return func(r *resource.Resource) string { return of(r.Spec.(*kumapb.Mesh)) }
 }
 
+// mtlsColumn is the type and name of the authority, or `off`.
 func mtlsColumn(m *kumapb.Mesh) string {
 	if b := Authority(m); b != nil {
 		return b.GetType() + "/" + b.GetName()
@@ -58,6 +60,7 @@ func mtlsColumn(m *kumapb.Mesh) string {
 	return onOff(false)
 }
 
+// onOff is how tables say yes and no.
 func onOff(on bool) string {
 	if on {
 		return "on"
@@ -87,6 +90,7 @@ func setDefaults(_ *resource.Meta, m *kumapb.Mesh) {
 	}
 }
 
+// setPrometheus fills in one conf.
 func setPrometheus(c *kumapb.PrometheusMetricsBackendConfig) {
 	if c.GetTls() == nil {
 		c.Tls = &kumapb.PrometheusTlsConfig{}

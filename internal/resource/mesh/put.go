@@ -79,6 +79,7 @@ func checkProvided(all resource.Reader, mesh string, b *kumapb.CertificateAuthor
 	return checkAuthority(certPEM, keyPEM)
 }
 
+// checkSource holds a source that was read: one kind of source is chosen, and it is not empty.
 func checkSource(b *kumapb.CertificateAuthorityBackend, field string, s *kumapb.DataSource) (v problem.Violations) {
 	if b.GetConf().GetFields()[field].GetStructValue() == nil {
 		v.Add("", "has to be defined")
@@ -103,6 +104,7 @@ func checkSource(b *kumapb.CertificateAuthorityBackend, field string, s *kumapb.
 	return v
 }
 
+// load gets the bytes from where a source says that they are.
 func load(all resource.Reader, mesh string, s *kumapb.DataSource) ([]byte, error) {
 	switch of := s.GetType().(type) {
 	case *kumapb.DataSource_Secret:

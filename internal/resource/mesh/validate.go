@@ -70,10 +70,12 @@ func (b backends) chosen(v *problem.Violations, field, name, text string) {
 	}
 }
 
+// checkMtls holds the authorities against each other; beforePut looks into each.
 func checkMtls(m *kumapb.Mesh_Mtls) (v problem.Violations) {
 	if len(m.GetBackends()) > maxBackends {
 		v.Add("backends", "cannot have more than %d backends", maxBackends)
 	}
+	// A backend without a name is taken; the peers write such meshes.
 	names := backends{}
 	for i, b := range m.GetBackends() {
 		names.take(&v, i, b.GetName())
@@ -99,6 +101,7 @@ func isExpiration(s string) bool {
 	return slices.Contains([]string{"y", "w", "d", "h", "m", "s", "ms"}, s[len(number):])
 }
 
+// checkLogging holds the destinations of access logs.
 func checkLogging(l *kumapb.Logging) (v problem.Violations) {
 	names := backends{}
 	for i, b := range l.GetBackends() {
@@ -135,6 +138,7 @@ func readConf(v *problem.Violations, at string, conf *structpb.Struct, into prot
 	return err == nil
 }
 
+// checkHostPort takes `host:port` with both parts.
 func checkHostPort(v *problem.Violations, at, address string) {
 	if address == "" {
 		v.Add(at, empty)
@@ -145,6 +149,7 @@ func checkHostPort(v *problem.Violations, at, address string) {
 	}
 }
 
+// checkTracing holds the collectors of spans.
 func checkTracing(t *kumapb.Tracing) (v problem.Violations) {
 	names := backends{}
 	for i, b := range t.GetBackends() {
@@ -175,6 +180,7 @@ func checkTracing(t *kumapb.Tracing) (v problem.Violations) {
 	return v
 }
 
+// checkZipkin holds the conf of a Zipkin backend, with paths below it.
 func checkZipkin(c *kumapb.ZipkinTracingBackendConfig) (v problem.Violations) {
 	if a := c.GetApiVersion(); a != "" && !slices.Contains([]string{"httpJsonV1", "httpJson", "httpProto"}, a) {
 		v.Add("apiVersion", "has invalid value. Allowed values: httpJsonV1, httpJson, httpProto")
@@ -192,6 +198,7 @@ func checkZipkin(c *kumapb.ZipkinTracingBackendConfig) (v problem.Violations) {
 	return v
 }
 
+// checkDatadog holds the conf of a Datadog backend, with paths below it.
 func checkDatadog(c *kumapb.DatadogTracingBackendConfig) (v problem.Violations) {
 	if c.GetAddress() == "" {
 		v.Add("address", empty)
@@ -202,6 +209,7 @@ func checkDatadog(c *kumapb.DatadogTracingBackendConfig) (v problem.Violations) 
 	return v
 }
 
+// checkMetrics holds the backends that scrape proxies.
 func checkMetrics(m *kumapb.Metrics) (v problem.Violations) {
 	names := backends{}
 	for i, b := range m.GetBackends() {
@@ -217,6 +225,7 @@ func checkMetrics(m *kumapb.Metrics) (v problem.Violations) {
 	return v
 }
 
+// checkRules holds the tags by which a mesh takes or refuses members.
 func checkRules(at string, rules []*kumapb.Mesh_DataplaneProxyConstraints_Rules) (v problem.Violations) {
 	for i, rule := range rules {
 		v.AddAll(fmt.Sprintf("%s[%d].tags", at, i), resource.CheckTags(rule.GetTags(), resource.TagRules{NotEmpty: true, Selector: true}))
