@@ -22,3 +22,12 @@ func Kinds() []*resource.Kind {
 		meshtimeout.Kind,         // policies, in the order of their effects
 	}
 }
+
+// Computed gives the kinds that are not stored: they are worked out from the others when somebody asks.
+func Computed() []resource.Computed {
+	counter := insight.NewCounter(Kinds())
+	return []resource.Computed{
+		{Kind: insight.MeshInsight, All: counter.Meshes},      // one a mesh, of its name
+		{Kind: insight.ServiceInsight, All: counter.Services}, // one a value of kuma.io/service
+	}
+}

@@ -116,6 +116,13 @@ type Overview struct {
 	Insight string
 }
 
+// Computed is a kind that is not stored, with what works its resources out when somebody asks.
+type Computed struct {
+	Kind *Kind
+	// All gives the resources of one mesh, or of all for "", ordered by mesh, then name. Global kinds may overlook the mesh.
+	All func(from Reader, mesh string) []*Resource
+}
+
 // Column is one column of a table.
 type Column struct {
 	Title string

@@ -195,7 +195,7 @@ func (s *Server) newAPI(admit *admission.Admission, compiler *envoy.Compiler, in
 		Kinds: catalog.Kinds(), Store: s.store, Admission: admit, Inspector: &inspector{store: s.store, xds: s.xds, compiler: compiler},
 		Info:   api.Info{Version: Version(), InstanceID: instance, ClusterID: instance, Hostname: hostname, Zone: s.config.Multizone.Zone.Name},
 		Config: shown, ReadOnly: c.ReadOnly, Strict: c.StrictFields, AdminToken: token,
-		CompatOpenAPI: c.CompatOpenAPI, BodyLimit: c.BodyLimitBytes, Logger: s.log,
+		CompatOpenAPI: c.CompatOpenAPI, BodyLimit: c.BodyLimitBytes, Logger: s.log, Computed: catalog.Computed(),
 	}), nil
 }
 

@@ -1,7 +1,8 @@
 // Package insight is the kind of what the control plane knows about a proxy beside its Dataplane: its connections, versions,
 // acknowledgements and certificate.
 //
-// In comes what streams report; out goes a volatile, read-only resource with the Dataplane's mesh and name.
+// In comes what streams report; out goes a volatile, read-only resource with the Dataplane's mesh and name, and by Counter what
+// meshes and services hold, worked out when somebody asks.
 package insight
 
 import (

@@ -29,7 +29,7 @@ type Options struct {
 	Store     *store.Store
 	Admission *admission.Admission
 	// Computed are kinds whose resources are worked out when they are asked for.
-	Computed []Computed
+	Computed []resource.Computed
 	// Inspector knows proxies; without one the paths that need it answer 404.
 	Inspector Inspector
 	Info      Info
@@ -63,20 +63,13 @@ type Info struct {
 	Global bool
 }
 
-// Computed is a kind that is not stored: each answer is worked out from the snapshot that it is for.
-type Computed struct {
-	Kind *resource.Kind
-	// All gives the resources of one mesh, or of all for "", ordered by mesh, then name.
-	All func(from resource.Reader, mesh string) []*resource.Resource
-}
-
 // API answers HTTP requests. It holds no state of its own but the open watches.
 type API struct {
 	o        Options
 	routes   *node
 	byName   map[string]*resource.Kind
 	byShort  map[string]*resource.Kind
-	computed map[string]Computed
+	computed map[string]resource.Computed
 	watches  chan struct{}
 }
 
@@ -93,7 +86,7 @@ func New(o Options) *API {
 	}
 	a := &API{
 		o: o, routes: &node{}, byName: map[string]*resource.Kind{}, byShort: map[string]*resource.Kind{},
-		computed: map[string]Computed{}, watches: make(chan struct{}, o.Watches),
+		computed: map[string]resource.Computed{}, watches: make(chan struct{}, o.Watches),
 	}
 	for _, c := range o.Computed {
 		a.computed[c.Kind.Name] = c

@@ -24,7 +24,7 @@ const (
 // picture is one snapshot, with the computed kinds beside the stored ones.
 type picture struct {
 	store.Snapshot
-	computed map[string]Computed
+	computed map[string]resource.Computed
 }
 
 func (a *API) picture() picture { return picture{a.o.Store.Snapshot(), a.computed} }
