@@ -80,7 +80,7 @@ func (u *subscription) nextDelta(t resourceType, all []*envoy.Sealed) (answer, b
 		}
 	}
 	first := u.owed && !u.base && u.wildcard && len(u.known) == 0
-	if len(put) == 0 && len(gone) == 0 && !first {
+	if !u.news(put, gone) && !first {
 		u.owed, u.base = false, true
 		return answer{}, false
 	}

@@ -318,4 +318,3 @@ func judge(net *kumapb.Dataplane_Networking, healthy map[string]bool) bool {
 	}
 	return any
 }
-

@@ -71,7 +71,7 @@ func (u *subscription) nextSotw(t resourceType, all []*envoy.Sealed) (answer, bo
 	case u.owed && len(u.names) == 0:
 		u.owed = false
 		return answer{}, false
-	case len(fresh) == 0 && len(gone) == 0:
+	case !u.news(fresh, gone):
 		return answer{}, false
 	case !t.whole():
 		put = fresh

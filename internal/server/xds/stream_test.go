@@ -18,11 +18,13 @@ import (
 // world makes configurations: versions by name for each type.
 type world struct {
 	clusters, endpoints, listeners map[string]int
-	made                           map[string]*envoy.Sealed
+	// last is the newest version of what was removed, so that none comes twice.
+	last map[string]int
+	made map[string]*envoy.Sealed
 }
 
 func newWorld() *world {
-	return &world{map[string]int{}, map[string]int{}, map[string]int{}, map[string]*envoy.Sealed{}}
+	return &world{map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]*envoy.Sealed{}}
 }
 
 func (w *world) list(t resourceType, of map[string]int) []*envoy.Sealed {
@@ -51,16 +53,17 @@ func (w *world) change(r *rand.Rand) {
 		switch r.IntN(6) {
 		case 0:
 			if there {
+				w.last[name] = max(w.last[name], w.clusters[name], w.endpoints[name], w.listeners[name])
 				delete(w.clusters, name)
 				delete(w.endpoints, name)
 				delete(w.listeners, name)
 			}
 		case 1, 2:
+			if !there {
+				w.clusters[name], w.listeners[name], w.endpoints[name] = w.last[name], w.last[name], w.last[name]+1
+			}
 			w.clusters[name]++
 			w.listeners[name]++
-			if w.endpoints[name] == 0 {
-				w.endpoints[name] = 1
-			}
 		case 3:
 			if there {
 				w.listeners[name]++
@@ -75,21 +78,21 @@ func (w *world) change(r *rand.Rand) {
 
 // follower is a proxy as far as the protocol goes: it asks for what it is told of, and takes what it gets.
 type follower struct {
-	t      *testing.T
-	s      *stream
-	has    [typeCount]map[string]string
-	asked  [typeCount]bool
-	names  []string
-	nonce  [typeCount]string
-	ver    [typeCount]string
-	// picky says what it refuses; refused are the answers that it has refused, so that none comes twice.
+	t     *testing.T
+	s     *stream
+	has   [typeCount]map[string]string
+	asked [typeCount]bool
+	names []string
+	nonce [typeCount]string
+	ver   [typeCount]string
+	// picky says what it refuses; refused are the answers that it refused last, so that none comes twice.
 	picky   func(body string) bool
-	refused map[string]bool
+	refused [typeCount]string
 	told    int
 }
 
 func follow(t *testing.T, delta bool, now func() time.Time) *follower {
-	f := &follower{t: t, s: newStream(delta, "cp", now), picky: func(string) bool { return false }, refused: map[string]bool{}}
+	f := &follower{t: t, s: newStream(delta, "cp", now), picky: func(string) bool { return false }}
 	for i := range f.has {
 		f.has[i] = map[string]string{}
 	}
@@ -230,13 +233,16 @@ func (f *follower) take(m message) {
 			refused = &statuspb.Status{Code: 3, Message: "no " + body}
 		}
 	}
-	if content := fmt.Sprint(kind, put, removed); refused != nil {
+	slices.Sort(removed)
+	content := ""
+	if refused != nil {
+		content = fmt.Sprint(put, removed)
 		// What is asked for by name is sent once more; in state of the world each new name asks for all.
-		if f.refused[content] && (f.s.delta || kind.whole()) {
-			f.t.Fatalf("refused already: %s", content)
+		if f.refused[kind] == content && (f.s.delta || kind.whole()) {
+			f.t.Fatalf("refused already: %s %s", kind.url(), content)
 		}
-		f.refused[content] = true
 	}
+	f.refused[kind] = content
 	if refused == nil {
 		f.ver[kind] = version
 		for name, body := range put {

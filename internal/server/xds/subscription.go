@@ -79,8 +79,10 @@ type subscription struct {
 	again bool
 	// stale says that what the proxy claims to have must be sent again: its clusters have changed.
 	stale bool
-	// refused are resources that the proxy did not accept; they are not sent again as they are.
-	refused []*envoy.Sealed
+	// refused are resources that the proxy did not accept, and removals with which they came; they are not sent again as they
+	// are, and removals only together with something new.
+	refused        []*envoy.Sealed
+	refusedRemoval []string
 	// heldVersion is the version that the proxy came with, used once; claims says that it came with resources (delta).
 	heldVersion string
 	claims      bool
@@ -118,15 +120,19 @@ func (u *subscription) settled(list []*envoy.Sealed) bool { return !u.waiting &&
 // accept takes note that the proxy has accepted the last answer, reject that it has not.
 func (u *subscription) accept() {
 	u.waiting = false
-	u.known, u.refused = u.sent, without(u.refused, u.offered)
+	u.known, u.refused, u.refusedRemoval = u.sent, without(u.refused, u.offered), nil
 	u.sent, u.offered, u.gone = nil, nil, nil
 }
 
 func (u *subscription) reject() {
 	u.waiting = false
-	u.refused = union(u.offered, u.refused)
-	u.known = slices.DeleteFunc(slices.Clone(u.known), func(r *envoy.Sealed) bool { return slices.Contains(u.gone, r.Name) })
+	u.refused, u.refusedRemoval = union(u.offered, u.refused), u.gone
 	u.sent, u.offered, u.gone = nil, nil, nil
+}
+
+// news says whether there is anything to send that was not refused already.
+func (u *subscription) news(fresh []*envoy.Sealed, gone []string) bool {
+	return len(fresh) > 0 || slices.ContainsFunc(gone, func(name string) bool { return !slices.Contains(u.refusedRemoval, name) })
 }
 
 // forget makes resources be sent again.
