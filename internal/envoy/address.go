@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -24,14 +25,18 @@ func pipe(path string) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}}
 }
 
-// privateRanges are the addresses that count as inside, as the peers have them.
-func privateRanges() []string {
-	return []string{"10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", "fc00::/7", "fd00::/8", "127.0.0.1/32", "::1/128"}
-}
+// privateAddresses are those that count as inside, as the peers have them; loopbackAddresses those of this machine. Both are
+// shared by many chains.
+var (
+	privateAddresses = sync.OnceValue(func() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+		return internalAddresses("10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", "fc00::/7", "fd00::/8", "127.0.0.1/32", "::1/128")
+	})
+	loopbackAddresses = sync.OnceValue(func() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+		return internalAddresses("127.0.0.1/32", "::1/128")
+	})
+)
 
-func loopbackRanges() []string { return []string{"127.0.0.1/32", "::1/128"} }
-
-func internalAddresses(ranges []string) *hcmv3.HttpConnectionManager_InternalAddressConfig {
+func internalAddresses(ranges ...string) *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	config := &hcmv3.HttpConnectionManager_InternalAddressConfig{}
 	for _, r := range ranges {
 		p := netip.MustParsePrefix(r)
@@ -41,3 +46,10 @@ func internalAddresses(ranges []string) *hcmv3.HttpConnectionManager_InternalAdd
 	}
 	return config
 }
+
+// fromControlPlane says that something comes over the stream that the rest comes over.
+var fromControlPlane = sync.OnceValue(func() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}, ResourceApiVersion: corev3.ApiVersion_V3,
+	}
+})

@@ -6,6 +6,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/kumactl/kumactl/internal/view"
 )
 
 // The resources through which the proxy itself is reached.
@@ -15,28 +17,33 @@ const (
 	loopback      = "127.0.0.1"
 )
 
-// addAdmin lets others ask whether the proxy is ready. Envoy's admin itself is not opened: that takes certificates on both sides,
-// which come with identity.
-func (d *Draft) addAdmin(in Inputs) {
-	switch {
-	case in.Node.AdminSocket != "":
-		d.ownClusters = append(d.ownClusters, staticCluster(adminName, "kuma_envoy_admin", pipe(in.Node.AdminSocket)))
-	case in.Node.AdminPort != 0:
-		d.ownClusters = append(d.ownClusters, staticCluster(adminName, "kuma_envoy_admin", socket(in.Node.AdminAddress, in.Node.AdminPort)))
-	default:
-		return
-	}
-	if in.Node.ReadinessPort == 0 {
-		return
-	}
-	d.ownClusters = append(d.ownClusters, staticCluster(readinessName, "kuma_readiness", socket(loopback, in.Node.ReadinessPort)))
-	if in.Proxy.Address == in.Node.AdminAddress || in.Node.AdminPort == 0 {
-		return
-	}
-	d.ownListeners = append(d.ownListeners, adminListener(in))
+func ownKeyOf(p *view.Proxy, n Node) ownKey {
+	return ownKey{p.Address, n.AdminAddress, n.AdminPort, n.AdminSocket, n.ReadinessPort, n.ReusePort}
 }
 
-func adminListener(in Inputs) *listenerv3.Listener {
+// ownPiece lets others ask whether the proxy is ready. Envoy's admin itself is not opened: that takes certificates on both
+// sides, which come with identity.
+func (c *Compiler) ownPiece(of ownKey) (p piece) {
+	switch {
+	case of.adminSocket != "":
+		c.addCluster(&p, staticCluster(adminName, "kuma_envoy_admin", pipe(of.adminSocket)), nil)
+	case of.adminPort != 0:
+		c.addCluster(&p, staticCluster(adminName, "kuma_envoy_admin", socket(of.adminAddress, of.adminPort)), nil)
+	default:
+		return p
+	}
+	if of.readiness == 0 {
+		return p
+	}
+	c.addCluster(&p, staticCluster(readinessName, "kuma_readiness", socket(loopback, of.readiness)), nil)
+	if of.address != of.adminAddress && of.adminPort != 0 {
+		listener, chain := adminListener(of)
+		c.addListener(&p, listener, chain)
+	}
+	return p
+}
+
+func adminListener(of ownKey) (*listenerv3.Listener, Chain) {
 	manager := &hcmv3.HttpConnectionManager{
 		StatPrefix: "kuma_envoy_admin",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
@@ -48,12 +55,11 @@ func adminListener(in Inputs) *listenerv3.Listener {
 			}}}},
 			ValidateClusters: wrapperspb.Bool(false),
 		}},
-		HttpFilters:           []*hcmv3.HttpFilter{routerFilter()},
-		InternalAddressConfig: internalAddresses(loopbackRanges()),
+		HttpFilters:           httpFilters(view.ProtocolHTTP),
+		InternalAddressConfig: loopbackAddresses(),
 	}
 	return &listenerv3.Listener{
-		Name: adminName, Address: socket(in.Proxy.Address, in.Node.AdminPort), TrafficDirection: corev3.TrafficDirection_INBOUND,
-		EnableReusePort: wrapperspb.Bool(in.Node.ReusePort),
-		FilterChains:    []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{networkFilter(filterHTTP, manager)}}},
-	}
+		Name: adminName, Address: socket(of.address, of.adminPort), TrafficDirection: corev3.TrafficDirection_INBOUND,
+		EnableReusePort: wrapperspb.Bool(of.reuse),
+	}, Chain{HTTP: manager}
 }

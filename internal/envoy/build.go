@@ -20,7 +20,6 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/kumactl/kumactl/internal/resource"
-	"github.com/kumactl/kumactl/internal/resource/dataplane"
 	"github.com/kumactl/kumactl/internal/view"
 )
 
@@ -41,55 +40,32 @@ const catchAll = "9Zuf5Tg79OuZcQITwBbQykxAk2u4fRKrwYn3//AL4Yo="
 // tagsMetadata is where a listener carries the tags of what it serves.
 const tagsMetadata = "io.kuma.tags"
 
-// newDraft builds what a proxy needs before policies change it.
-func newDraft(in Inputs) *Draft {
-	d := &Draft{}
-	d.addAdmin(in)
-	if intercepts(in.Proxy.Dataplane) || in.Node.TransparentProxy != "" {
-		d.Note("transparent proxying", "is not there yet; the proxy serves its inbounds and its outbounds with an address")
-	}
-	if in.Proxy.Gateway == view.BuiltinGateway {
-		d.Note("gateway", "builtin gateways are not there yet; the proxy serves nothing")
-		return d
-	}
-	for _, inbound := range in.Proxy.Inbounds {
-		d.addInbound(in, inbound)
-	}
-	for _, outbound := range in.Proxy.Outbounds {
-		d.addOutbound(in, outbound)
-	}
-	return d
-}
-
-func (d *Draft) addInbound(in Inputs, inbound *view.Inbound) {
-	b := &DraftInbound{Inbound: inbound, Protocol: inbound.Protocol}
-	if b.Protocol == dataplane.Kafka && !in.Node.KafkaFilter {
-		d.Note("inbound "+port(inbound.Port), "this Envoy has no filter for kafka; its traffic is handled as tcp")
-	}
+// newInbound drafts what serves an inbound, before policies change it.
+func newInbound(inbound *view.Inbound, n Node) *DraftInbound {
+	d := &DraftInbound{Inbound: inbound, Protocol: inbound.Protocol}
 	workload := port(inbound.WorkloadPort)
 	name, stat := "localhost:"+workload, "localhost_"+workload
-	b.Cluster = staticCluster(name, stat, socket(inbound.WorkloadAddress, inbound.WorkloadPort))
-	b.Cluster.ConnectTimeout = durationpb.New(inboundConnect)
-	if isHTTP(b.Protocol) {
-		b.Options = httpOptions(b.Protocol != dataplane.HTTP)
-		b.Options.CommonHttpProtocolOptions = commonOptions(inboundIdle)
-		b.HTTP = inboundHTTP(inbound, name, stat)
-		if b.Protocol == dataplane.GRPC {
-			b.HTTP.HttpFilters = slices.Insert(b.HTTP.HttpFilters, 0, grpcStatsFilter())
-		}
+	d.Cluster = staticCluster(name, stat, socket(inbound.WorkloadAddress, inbound.WorkloadPort))
+	d.Cluster.ConnectTimeout = durationpb.New(inboundConnect)
+	if isHTTP(d.Protocol) {
+		d.Options = httpOptions(d.Protocol != view.ProtocolHTTP)
+		d.Options.CommonHttpProtocolOptions = commonOptions(inboundIdle)
+		d.HTTP = inboundHTTP(inbound, name, stat)
+		d.HTTP.HttpFilters = httpFilters(d.Protocol)
 	} else {
-		b.TCP = &tcpproxyv3.TcpProxy{
+		d.TCP = &tcpproxyv3.TcpProxy{
 			StatPrefix: stat, ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: name}, IdleTimeout: durationpb.New(inboundIdle),
 		}
+		d.Network = kafkaFilter(d.Protocol, n, stat, func(text string) { d.Note("inbound "+port(inbound.Port), text) })
 	}
-	b.Listener = &listenerv3.Listener{
+	d.Listener = &listenerv3.Listener{
 		Name:             "inbound:" + hostPort(inbound.Address, inbound.Port),
 		Address:          socket(inbound.Address, inbound.Port),
 		Metadata:         tagsOf(inbound.Tags),
 		TrafficDirection: corev3.TrafficDirection_INBOUND,
-		EnableReusePort:  wrapperspb.Bool(in.Node.ReusePort),
+		EnableReusePort:  wrapperspb.Bool(n.ReusePort),
 	}
-	d.Inbounds = append(d.Inbounds, b)
+	return d
 }
 
 func inboundHTTP(inbound *view.Inbound, cluster, stat string) *hcmv3.HttpConnectionManager {
@@ -110,11 +86,10 @@ func inboundHTTP(inbound *view.Inbound, cluster, stat string) *hcmv3.HttpConnect
 			RequestHeadersToRemove: []string{"x-kuma-tags"},
 			ValidateClusters:       wrapperspb.Bool(false),
 		}},
-		HttpFilters:               []*hcmv3.HttpFilter{routerFilter()},
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(0)},
 		StreamIdleTimeout:         durationpb.New(inboundStreamIdle),
 		RequestHeadersTimeout:     durationpb.New(0),
-		InternalAddressConfig:     internalAddresses(privateRanges()),
+		InternalAddressConfig:     privateAddresses(),
 		ForwardClientCertDetails:  hcmv3.HttpConnectionManager_SANITIZE_SET,
 		SetCurrentClientCertDetails: &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{
 			Uri: true,
@@ -122,35 +97,39 @@ func inboundHTTP(inbound *view.Inbound, cluster, stat string) *hcmv3.HttpConnect
 	}
 }
 
-func (d *Draft) addOutbound(in Inputs, outbound *view.Outbound) {
-	about := "outbound " + hostPort(outbound.Address, outbound.Port)
-	if outbound.BackendRef != nil {
-		d.Note(about, "backendRef is not there yet; use the tag "+resource.TagService)
-		return
+// newOutbound drafts what serves an outbound, before policies change it.
+func newOutbound(of outboundKey) *DraftOutbound {
+	d := &DraftOutbound{Destination: of.to, Protocol: of.protocol}
+	name := clusterName(of.to)
+	d.Cluster = &clusterv3.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: fromControlPlane()},
+		ConnectTimeout:       durationpb.New(outboundConnect),
+		CircuitBreakers:      trackRemaining(),
 	}
-	destination := d.destination(in.Mesh, outbound.Destination)
-	b := &DraftOutbound{Outbound: outbound, Destination: destination}
-	if isHTTP(destination.Protocol) {
-		b.HTTP = outboundHTTP(destination)
-		if destination.Protocol == dataplane.GRPC {
-			b.HTTP.HttpFilters = slices.Insert(b.HTTP.HttpFilters, 0, grpcStatsFilter())
-		}
+	// Between two proxies of the mesh everything that is HTTP goes over HTTP/2. The options do no harm to what is not.
+	d.Options = httpOptions(true)
+	if isHTTP(d.Protocol) {
+		d.Options.CommonHttpProtocolOptions = commonOptions(outboundIdle)
+		d.HTTP = outboundHTTP(of.to.Service, name)
+		d.HTTP.HttpFilters = httpFilters(d.Protocol)
 	} else {
-		b.TCP = &tcpproxyv3.TcpProxy{
-			StatPrefix: destination.Name, ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: destination.Name}, IdleTimeout: durationpb.New(outboundIdle),
+		d.TCP = &tcpproxyv3.TcpProxy{
+			StatPrefix: name, ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: name}, IdleTimeout: durationpb.New(outboundIdle),
 		}
+		d.Network = kafkaFilter(d.Protocol, Node{KafkaFilter: of.kafka}, name, func(string) {})
 	}
-	b.Listener = &listenerv3.Listener{
-		Name:             "outbound:" + hostPort(outbound.Address, outbound.Port),
-		Address:          socket(outbound.Address, outbound.Port),
-		Metadata:         tagsOf(map[string]string{resource.TagService: destination.Selector.Service}),
+	d.Listener = &listenerv3.Listener{
+		Name:             "outbound:" + hostPort(of.address, of.port),
+		Address:          socket(of.address, of.port),
+		Metadata:         tagsOf(map[string]string{resource.TagService: of.to.Service}),
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 	}
-	d.Outbounds = append(d.Outbounds, b)
+	return d
 }
 
-func outboundHTTP(to *DraftDestination) *hcmv3.HttpConnectionManager {
-	service := to.Selector.Service
+func outboundHTTP(service, cluster string) *hcmv3.HttpConnectionManager {
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix: service,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
@@ -160,45 +139,18 @@ func outboundHTTP(to *DraftDestination) *hcmv3.HttpConnectionManager {
 				Routes: []*routev3.Route{{
 					Name: catchAll, Match: everything(),
 					Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-						ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: to.Name}, Timeout: durationpb.New(outboundRequest),
+						ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: durationpb.New(outboundRequest),
 						IdleTimeout: durationpb.New(outboundStreamIdle),
 					}},
 				}},
 			}},
 			ValidateClusters: wrapperspb.Bool(false),
 		}},
-		HttpFilters:               []*hcmv3.HttpFilter{routerFilter()},
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(0)},
 		RequestHeadersTimeout:     durationpb.New(0),
-		InternalAddressConfig:     internalAddresses(privateRanges()),
+		InternalAddressConfig:     privateAddresses(),
 		NormalizePath:             wrapperspb.Bool(true),
 	}
-}
-
-// destination finds or makes the draft of a destination.
-func (d *Draft) destination(m *view.Mesh, s view.Selector) *DraftDestination {
-	for _, had := range d.Destinations {
-		if had.Selector == s {
-			return had
-		}
-	}
-	to := &DraftDestination{Selector: s, Protocol: m.Protocol(s.Service), Name: clusterName(s)}
-	to.Cluster = &clusterv3.Cluster{
-		Name:                 to.Name,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: &corev3.ConfigSource{
-			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}, ResourceApiVersion: corev3.ApiVersion_V3,
-		}},
-		ConnectTimeout:  durationpb.New(outboundConnect),
-		CircuitBreakers: trackRemaining(),
-	}
-	// Between two proxies of the mesh everything that is not plain TCP goes over HTTP/2.
-	to.Options = httpOptions(true)
-	if isHTTP(to.Protocol) {
-		to.Options.CommonHttpProtocolOptions = commonOptions(outboundIdle)
-	}
-	d.Destinations = append(d.Destinations, to)
-	return to
 }
 
 // clusterName is the service, and for a part of it a hash of all tags, sorted by key, as the peers make it.

@@ -5,18 +5,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"weak"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-
+	"github.com/kumactl/kumactl/internal/policy"
 	"github.com/kumactl/kumactl/internal/resource"
 	"github.com/kumactl/kumactl/internal/view"
 )
@@ -26,169 +17,218 @@ type Config struct {
 	Clusters, Listeners, Endpoints []*Sealed
 	// Destinations are what the proxy consumes: when the endpoints of one change, the proxy gets those and nothing else.
 	Destinations []view.Selector
-	// Problems are parts that were left out.
+	// Problems are parts that were left out, or do not do all that was asked for.
 	Problems []Problem
 }
 
-// Policy is a kind of policy with what it does to a draft.
-type Policy struct {
-	Kind *resource.Kind
-	// Apply finds the policies of the kind that select the proxy, merges them, and lets them change the draft.
-	Apply func(in Inputs, d *Draft) error
-}
-
-// Compiler turns pictures into configuration. Its only state is copies of what it made, shared by proxies that need the same.
+// Compiler turns pictures into configuration. Its only state is copies of what it made, shared by proxies that need the same:
+// with or without them it makes the same. It may be used by many goroutines.
 type Compiler struct {
-	policies []Policy
-	sealer   *sealer
+	policies  []Policy
+	sealer    *sealer
+	own       pieces[ownKey]
+	endpoints endpointTable
 
-	mu        sync.Mutex
-	endpoints map[endpointsKey]endpointsOf
+	mu     sync.Mutex
+	meshes map[string]*generation
 }
 
-type endpointsKey struct {
-	mesh     string
-	selector view.Selector
+// generation holds what follows from the policies of one mesh. It is left behind when one of them changes.
+type generation struct {
+	mesh  *resource.Resource
+	lists []*view.PolicyList
+	bound []boundPolicy
+
+	effects   effectLists
+	inbounds  pieces[inboundKey]
+	outbounds pieces[outboundKey]
 }
 
-type endpointsOf struct {
-	destination *view.Destination
-	sealed      *Sealed
-}
+// maxMeshes bounds how many generations are kept; there is one for each mesh.
+const maxMeshes = 1_000
 
 // NewCompiler takes the policies in the order in which their effects apply.
 func NewCompiler(policies []Policy) *Compiler {
-	return &Compiler{policies: policies, sealer: newSealer(), endpoints: map[endpointsKey]endpointsOf{}}
+	return &Compiler{policies: policies, sealer: newSealer(), meshes: map[string]*generation{}}
+}
+
+// generation finds what is known of the mesh's policies, or starts anew.
+func (c *Compiler) generation(m *view.Mesh) *generation {
+	lists := make([]*view.PolicyList, len(c.policies))
+	for i, p := range c.policies {
+		lists[i] = m.PolicyList(p.Kind.Name)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.meshes[m.Name]; g != nil && g.mesh == m.Resource && slices.Equal(g.lists, lists) {
+		return g
+	}
+	g := &generation{mesh: m.Resource, lists: lists, bound: make([]boundPolicy, len(lists))}
+	for i, l := range lists {
+		if l != nil {
+			g.bound[i] = c.policies[i].bind(l.Items)
+		}
+	}
+	if len(c.meshes) >= maxMeshes {
+		clear(c.meshes)
+	}
+	c.meshes[m.Name] = g
+	return g
 }
 
 // Compile makes the configuration of one proxy. A part that cannot be made is left out and named in Problems; the error is for a
 // proxy that gets nothing new at all.
-func (c *Compiler) Compile(m *view.Mesh, p *view.Proxy, n Node) (*Config, error) {
-	in := Inputs{Mesh: m, Proxy: p, Node: n}
-	d := newDraft(in)
-	for _, policy := range c.policies {
-		if err := policy.Apply(in, d); err != nil {
-			return nil, fmt.Errorf("%s: %w", policy.Kind.Name, err)
+func (c *Compiler) Compile(m *view.Mesh, p *view.Proxy, n Node) (config *Config, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			config, err = nil, fmt.Errorf("compile %s of mesh %s: %v", p.Name(), m.Name, r)
+		}
+	}()
+	a := &assembly{compiler: c, generation: c.generation(m), mesh: m, proxy: p, node: n, config: &Config{}}
+	a.choose()
+	a.config.Problems = append(a.config.Problems, beyond(p, n)...)
+	a.add(c.own.get(ownKeyOf(p, n), func() piece {
+		return attempt("admin", func() piece { return c.ownPiece(ownKeyOf(p, n)) })
+	}))
+	if p.Gateway != view.BuiltinGateway {
+		for i := range p.Inbounds {
+			a.addInbound(i)
+		}
+		for _, outbound := range p.Outbounds {
+			a.addOutbound(outbound)
 		}
 	}
-	return c.sealDraft(in, d), nil
+	return a.finish(), nil
 }
 
-func (c *Compiler) sealDraft(in Inputs, d *Draft) *Config {
-	config := &Config{}
-	for _, cluster := range d.ownClusters {
-		c.addCluster(config, d, cluster, nil)
+// Inspect tells what the policies say about a proxy, kind by kind in the order of their names: the very rules that Compile uses.
+func (c *Compiler) Inspect(m *view.Mesh, p *view.Proxy) ([]*policy.Inspection, error) {
+	g := c.generation(m)
+	var all []*policy.Inspection
+	for i, b := range g.bound {
+		if b == nil {
+			continue
+		}
+		in, err := b.inspect(c.policies[i].Kind.Name, m, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.policies[i].Kind.Name, err)
+		}
+		if in != nil {
+			all = append(all, in)
+		}
 	}
-	for _, l := range d.ownListeners {
-		c.add(&config.Listeners, d, l.GetName(), TypeListener, l)
-	}
-	for _, b := range d.Inbounds {
-		c.addListener(config, d, b.Listener, b.chain)
-		c.addCluster(config, d, b.Cluster, b.Options)
-	}
-	for _, b := range d.Outbounds {
-		c.addListener(config, d, b.Listener, b.chain)
-	}
-	for _, to := range d.Destinations {
-		c.addCluster(config, d, to.Cluster, to.Options)
-		config.Endpoints = append(config.Endpoints, c.Endpoints(in.Mesh, to.Selector))
-		config.Destinations = append(config.Destinations, to.Selector)
-	}
-	config.Clusters, config.Listeners, config.Endpoints = ordered(config.Clusters), ordered(config.Listeners), ordered(config.Endpoints)
-	slices.SortFunc(config.Destinations, func(a, b view.Selector) int { return strings.Compare(a.String(), b.String()) })
-	config.Problems = d.problems
-	return config
+	slices.SortFunc(all, func(a, b *policy.Inspection) int { return strings.Compare(a.Type, b.Type) })
+	return all, nil
 }
 
-// ordered sorts by name and keeps the first of equals: two inbounds of one workload port share its cluster.
+// Selects says whether a policy applies to a proxy; false for resources that are no policies with an effect.
+func (c *Compiler) Selects(r *resource.Resource, p *view.Proxy) bool {
+	i := slices.IndexFunc(c.policies, func(p Policy) bool { return p.Kind == r.Kind })
+	return i >= 0 && c.policies[i].Selects(r, p)
+}
+
+// assembly gathers the pieces of one proxy.
+type assembly struct {
+	compiler   *Compiler
+	generation *generation
+	mesh       *view.Mesh
+	proxy      *view.Proxy
+	node       Node
+	chosen     []chosen
+	config     *Config
+}
+
+// choose finds the rules of each kind. A kind whose rules cannot be made has no effect, and the problem says so.
+func (a *assembly) choose() {
+	for i, b := range a.generation.bound {
+		if b == nil {
+			continue
+		}
+		rules, err := b.choose(a.mesh, a.proxy)
+		if err != nil {
+			a.config.Problems = append(a.config.Problems, Problem{a.compiler.policies[i].Kind.Name, "has no effect: " + err.Error()})
+			continue
+		}
+		if rules != nil {
+			a.chosen = append(a.chosen, rules)
+		}
+	}
+}
+
+func (a *assembly) add(p piece) {
+	a.config.Clusters = append(a.config.Clusters, p.clusters...)
+	a.config.Listeners = append(a.config.Listeners, p.listeners...)
+	a.config.Problems = append(a.config.Problems, p.problems...)
+}
+
+func (a *assembly) addInbound(i int) {
+	inbound := a.proxy.Inbounds[i]
+	var list *effects
+	for _, rules := range a.chosen {
+		if e := rules.inbound(i); e != nil {
+			list = a.generation.effects.with(effects{before: list, in: e})
+		}
+	}
+	key := inboundKey{weak.Make(inbound), a.node.ReusePort, a.node.KafkaFilter, list}
+	a.add(a.generation.inbounds.get(key, func() piece {
+		return attempt("inbound "+port(inbound.Port), func() piece {
+			d := newInbound(inbound, a.node)
+			list.onInbound(d)
+			return a.compiler.sealInbound(d)
+		})
+	}))
+}
+
+func (a *assembly) addOutbound(outbound *view.Outbound) {
+	about := "outbound " + hostPort(outbound.Address, outbound.Port)
+	if outbound.BackendRef != nil {
+		a.config.Problems = append(a.config.Problems, Problem{about, "backendRef is not there yet; use the tag " + resource.TagService})
+		return
+	}
+	to := outbound.Destination
+	var list *effects
+	for _, rules := range a.chosen {
+		if e := rules.outbound(to.Service); e != nil {
+			list = a.generation.effects.with(effects{before: list, out: e})
+		}
+	}
+	key := outboundKey{outbound.Address, outbound.Port, to, a.mesh.Protocol(to.Service), a.node.KafkaFilter, list}
+	made := a.generation.outbounds.get(key, func() piece {
+		return attempt(about, func() piece {
+			d := newOutbound(key)
+			list.onOutbound(d)
+			return a.compiler.sealOutbound(d)
+		})
+	})
+	a.add(made)
+	if len(made.clusters) > 0 && !slices.Contains(a.config.Destinations, to) {
+		a.config.Destinations = append(a.config.Destinations, to)
+	}
+}
+
+func (a *assembly) finish() *Config {
+	c := a.config
+	slices.SortFunc(c.Destinations, func(x, y view.Selector) int { return strings.Compare(x.String(), y.String()) })
+	for _, to := range c.Destinations {
+		c.Endpoints = append(c.Endpoints, a.compiler.Endpoints(a.mesh, to))
+	}
+	c.Clusters, c.Listeners, c.Endpoints = ordered(c.Clusters), ordered(c.Listeners), ordered(c.Endpoints)
+	return c
+}
+
+// ordered sorts by name and keeps the first of equals: two outbounds of one destination share its cluster.
 func ordered(list []*Sealed) []*Sealed {
 	slices.SortStableFunc(list, func(a, b *Sealed) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(list, func(a, b *Sealed) bool { return a.Name == b.Name })
 }
 
-func (c *Compiler) addListener(config *Config, d *Draft, l *listenerv3.Listener, chain chain) {
-	filter := networkFilter(filterTCP, chain.TCP)
-	if chain.HTTP != nil {
-		filter = networkFilter(filterHTTP, chain.HTTP)
+// beyond says what a proxy asks for and does not get yet.
+func beyond(p *view.Proxy, n Node) (problems []Problem) {
+	if intercepts(p.Dataplane) || n.TransparentProxy != "" {
+		problems = append(problems, Problem{"transparent proxying", "is not there yet; the proxy serves its inbounds and its outbounds with an address"})
 	}
-	l.FilterChains = []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{filter}}}
-	c.add(&config.Listeners, d, l.GetName(), TypeListener, l)
-}
-
-func (c *Compiler) addCluster(config *Config, d *Draft, cluster *clusterv3.Cluster, options *httpv3.HttpProtocolOptions) {
-	if options != nil {
-		cluster.TypedExtensionProtocolOptions = map[string]*anypb.Any{optionsHTTP: mustPack(options)}
+	if p.Gateway == view.BuiltinGateway {
+		problems = append(problems, Problem{"gateway", "builtin gateways are not there yet; the proxy serves nothing"})
 	}
-	c.add(&config.Clusters, d, cluster.GetName(), TypeCluster, cluster)
-}
-
-func (c *Compiler) add(to *[]*Sealed, d *Draft, name, typeURL string, m proto.Message) {
-	sealed, err := c.sealer.seal(name, typeURL, m)
-	if err != nil {
-		d.Note(name, err.Error())
-		return
-	}
-	*to = append(*to, sealed)
-}
-
-// Endpoints seals the endpoints of a destination, or of a part of it, once for all proxies that consume it. What nobody offers
-// has no endpoints, and Envoy must be told so.
-func (c *Compiler) Endpoints(m *view.Mesh, s view.Selector) *Sealed {
-	destination, there := m.Destination(s.Service)
-	key := endpointsKey{m.Name, s}
-	c.mu.Lock()
-	had, ok := c.endpoints[key]
-	c.mu.Unlock()
-	if ok && there && had.destination == destination {
-		return had.sealed
-	}
-	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: clusterName(s)}
-	if there {
-		assignment.Endpoints = localities(destination.Select(s))
-	}
-	sealed, err := c.sealer.seal(assignment.ClusterName, TypeEndpoint, assignment)
-	if err != nil {
-		// Tags are checked when they are stored, so this does not happen; an empty answer is better than none.
-		sealed = c.sealer.share(assignment.ClusterName, TypeEndpoint, nil)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if there {
-		c.endpoints[key] = endpointsOf{destination, sealed}
-	} else {
-		delete(c.endpoints, key)
-	}
-	return sealed
-}
-
-// localities groups endpoints by zone, zones by name.
-func localities(endpoints []*view.Endpoint) []*endpointv3.LocalityLbEndpoints {
-	var groups []*endpointv3.LocalityLbEndpoints
-	for _, e := range endpoints {
-		i := slices.IndexFunc(groups, func(g *endpointv3.LocalityLbEndpoints) bool { return g.GetLocality().GetZone() == e.Zone })
-		if i < 0 {
-			i = len(groups)
-			group := &endpointv3.LocalityLbEndpoints{}
-			if e.Zone != "" {
-				group.Locality = &corev3.Locality{Zone: e.Zone}
-			}
-			groups = append(groups, group)
-		}
-		groups[i].LbEndpoints = append(groups[i].LbEndpoints, lbEndpoint(e))
-	}
-	slices.SortStableFunc(groups, func(a, b *endpointv3.LocalityLbEndpoints) int {
-		return strings.Compare(a.GetLocality().GetZone(), b.GetLocality().GetZone())
-	})
-	return groups
-}
-
-func lbEndpoint(e *view.Endpoint) *endpointv3.LbEndpoint {
-	tags := stringStruct(e.Tags, resource.TagService)
-	return &endpointv3.LbEndpoint{
-		HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socket(e.Address, e.Port)}},
-		LoadBalancingWeight: wrapperspb.UInt32(1),
-		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-			"envoy.lb": tags, "envoy.transport_socket_match": tags, "io.kuma.labels": stringStruct(e.Labels, ""),
-		}},
-	}
+	return problems
 }

@@ -9,27 +9,12 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 
 	"github.com/kumactl/kumactl/internal/kumapb"
-	"github.com/kumactl/kumactl/internal/resource/dataplane"
 	"github.com/kumactl/kumactl/internal/view"
 )
 
-// Draft is one proxy's configuration before it is sealed: Envoy's own messages, not yet packed, each beside the inbound or the
-// destination that it serves. The effects of policies change it; nothing else does.
-type Draft struct {
-	Inbounds  []*DraftInbound
-	Outbounds []*DraftOutbound
-	// Destinations are what the outbounds lead to, each once, in the order of first use.
-	Destinations []*DraftDestination
-	// own are resources that belong to the proxy itself: admin and readiness.
-	ownClusters  []*clusterv3.Cluster
-	ownListeners []*listenerv3.Listener
-
-	problems []Problem
-}
-
 // Problem is a part of a proxy's configuration that was left out, or does not do all that was asked for.
 type Problem struct {
-	// About names the part: an inbound, an outbound, a policy.
+	// About names the part: an inbound, an outbound, a kind of policy.
 	About string
 	// Text says what is wrong and what happens instead.
 	Text string
@@ -38,21 +23,17 @@ type Problem struct {
 // String is for people.
 func (p Problem) String() string { return p.About + ": " + p.Text }
 
-// Note records a problem.
-func (d *Draft) Note(about, text string) { d.problems = append(d.problems, Problem{about, text}) }
-
-// Filter chains of an inbound or outbound end in one of two ways.
-type chain struct {
+// Chain is what a listener does with a connection: it ends in one of two ways.
+type Chain struct {
 	// HTTP is set for protocols that are HTTP, TCP for all others; the other one is nil.
 	HTTP *hcmv3.HttpConnectionManager
 	TCP  *tcpproxyv3.TcpProxy
+	// Network filters come before that end, in order.
+	Network []*listenerv3.Filter
 }
 
 // Routes are the routes of an HTTP chain, in order; nil for TCP.
-func (c chain) Routes() []*routev3.Route {
-	if c.HTTP == nil {
-		return nil
-	}
+func (c Chain) Routes() []*routev3.Route {
 	var routes []*routev3.Route
 	for _, v := range c.HTTP.GetRouteConfig().GetVirtualHosts() {
 		routes = append(routes, v.GetRoutes()...)
@@ -60,46 +41,48 @@ func (c chain) Routes() []*routev3.Route {
 	return routes
 }
 
-// DraftInbound is what serves one inbound.
+// DraftInbound is what serves one inbound: Envoy's own messages, not yet packed. Messages that it refers to may be shared with
+// other drafts, save those that it was made with a pointer of its own for: effects replace, they do not reach through.
 type DraftInbound struct {
 	Inbound  *view.Inbound
 	Protocol string
 	Listener *listenerv3.Listener
-	chain
+	Chain
 	// Cluster is the application, Options its HTTP options; nil for TCP.
 	Cluster *clusterv3.Cluster
 	Options *httpv3.HttpProtocolOptions
+
+	problems []Problem
 }
 
-// DraftOutbound is what serves one local port.
+// DraftOutbound is what serves one local port, and the destination that it leads to.
 type DraftOutbound struct {
-	Outbound    *view.Outbound
+	// Destination is what is consumed, Protocol what its endpoints have in common.
+	Destination view.Selector
+	Protocol    string
 	Listener    *listenerv3.Listener
-	Destination *DraftDestination
-	chain
-}
-
-// DraftDestination is what the proxy knows of a destination.
-type DraftDestination struct {
-	Selector view.Selector
-	Protocol string
-	// Name is that of the cluster and of its endpoints.
-	Name    string
+	Chain
+	// Cluster is the destination, Options its HTTP options.
 	Cluster *clusterv3.Cluster
 	Options *httpv3.HttpProtocolOptions
+
+	problems []Problem
 }
 
-// Inputs are what a draft is made from.
-type Inputs struct {
-	Mesh  *view.Mesh
-	Proxy *view.Proxy
-	Node  Node
+// Note records what a draft does not do although it was asked for.
+func (d *DraftInbound) Note(about, text string) {
+	d.problems = append(d.problems, Problem{about, text})
+}
+
+// Note records what a draft does not do although it was asked for.
+func (d *DraftOutbound) Note(about, text string) {
+	d.problems = append(d.problems, Problem{about, text})
 }
 
 // isHTTP says whether Envoy looks into a protocol.
 func isHTTP(protocol string) bool {
 	switch protocol {
-	case dataplane.HTTP, dataplane.HTTP2, dataplane.GRPC:
+	case view.ProtocolHTTP, view.ProtocolHTTP2, view.ProtocolGRPC:
 		return true
 	}
 	return false

@@ -5,9 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"weak"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -78,6 +82,45 @@ func (s *sealer) forget(sum digest) {
 	if s.known[sum].Value() == nil {
 		delete(s.known, sum)
 	}
+}
+
+func (c *Compiler) sealInbound(d *DraftInbound) piece {
+	p := piece{problems: d.problems}
+	c.addListener(&p, d.Listener, d.Chain)
+	c.addCluster(&p, d.Cluster, d.Options)
+	return p
+}
+
+func (c *Compiler) sealOutbound(d *DraftOutbound) piece {
+	p := piece{problems: d.problems}
+	c.addListener(&p, d.Listener, d.Chain)
+	c.addCluster(&p, d.Cluster, d.Options)
+	return p
+}
+
+func (c *Compiler) addListener(p *piece, l *listenerv3.Listener, chain Chain) {
+	end := networkFilter(filterTCP, chain.TCP)
+	if chain.HTTP != nil {
+		end = networkFilter(filterHTTP, chain.HTTP)
+	}
+	l.FilterChains = []*listenerv3.FilterChain{{Filters: append(slices.Clip(chain.Network), end)}}
+	p.listeners = append(p.listeners, c.sealer.must(l.GetName(), TypeListener, l))
+}
+
+func (c *Compiler) addCluster(p *piece, cluster *clusterv3.Cluster, options *httpv3.HttpProtocolOptions) {
+	if options != nil {
+		cluster.TypedExtensionProtocolOptions = map[string]*anypb.Any{optionsHTTP: mustPack(options)}
+	}
+	p.clusters = append(p.clusters, c.sealer.must(cluster.GetName(), TypeCluster, cluster))
+}
+
+// must seals, and panics where the message cannot be marshalled; whoever makes a piece is ready for that.
+func (s *sealer) must(name, typeURL string, m proto.Message) *Sealed {
+	sealed, err := s.seal(name, typeURL, m)
+	if err != nil {
+		panic(err)
+	}
+	return sealed
 }
 
 // mustPack puts a message into an Any. Strings that are not UTF-8 are the one thing that cannot be marshalled; documents with
