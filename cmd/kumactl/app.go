@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/kumactl/kumactl/internal/catalog"
 	"github.com/kumactl/kumactl/internal/render"
 	"github.com/kumactl/kumactl/internal/resource"
 )
@@ -37,6 +38,6 @@ func newApp() *app {
 		errs:   render.ForFile(os.Stderr, os.Getenv),
 		getenv: os.Getenv,
 		now:    time.Now,
-		kinds:  allKinds,
+		kinds:  catalog.Kinds,
 	}
 }

@@ -33,7 +33,7 @@ type applyOptions struct {
 
 func newApplyCmd(a *app) *cobra.Command {
 	o := &applyOptions{out: a.out, errs: a.errs, connect: a.connect}
-	o.files.stdin, o.files.errs = a.stdin, a.errs
+	o.files.stdin, o.files.errs, o.files.validate = a.stdin, a.errs, true
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Create resources, or change them to what a file says",
@@ -71,9 +71,6 @@ func applyRun(ctx context.Context, o *applyOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := validate(docs); err != nil {
-		return err
-	}
 	if mode == dryRunClient {
 		return o.print(docs)
 	}
@@ -83,19 +80,6 @@ func applyRun(ctx context.Context, o *applyOptions) error {
 	}
 	defer c.Close()
 	return o.send(ctx, c, docs, mode == dryRunServer)
-}
-
-// validate checks each resource as the control plane will, so that mistakes are told without one.
-func validate(docs []written) error {
-	wrong := &mistakes{}
-	for _, d := range docs {
-		full := d.Resource.Clone()
-		full.Default()
-		if violations := full.Validate(); len(violations) > 0 {
-			wrong.add(d.Document, &problem.Error{Violations: violations})
-		}
-	}
-	return wrong.err()
 }
 
 // print writes what would be sent.

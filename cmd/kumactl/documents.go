@@ -31,6 +31,8 @@ type filesOptions struct {
 	vars      map[string]string
 	lenient   bool
 	allowHTTP bool
+	// validate holds each resource against its kind's rules too, as the control plane will.
+	validate bool
 
 	stdin *os.File
 	errs  render.Output
@@ -230,11 +232,12 @@ func (o *filesOptions) decode(kinds []*resource.Kind, doc *resource.Document, wr
 	k, message := kindOf(kinds, doc, head)
 	if k == nil {
 		wrong.at(doc, "type", "%s", message)
+		wrong.hint = "`kumactl get` lists the kinds that this version knows"
 		return resource.Decoded{}, false
 	}
 	d, err := k.Decode(doc.JSON)
 	if err != nil {
-		wrong.add(doc, err)
+		wrong.add(doc, readable(k, err))
 		return d, false
 	}
 	for _, u := range d.Unknown {
@@ -251,7 +254,33 @@ func (o *filesOptions) decode(kinds []*resource.Kind, doc *resource.Document, wr
 	if d.Mesh == "" && k.Scope == resource.InMesh {
 		wrong.at(doc, "mesh", "must be set, as in `mesh: default`")
 	}
+	if !o.validate || len(d.Unknown) > 0 && !o.lenient {
+		return d, true
+	}
+	full := d.Resource.Clone()
+	full.Default()
+	if violations := full.Validate(); len(violations) > 0 {
+		wrong.add(doc, &problem.Error{Violations: violations})
+	}
 	return d, true
+}
+
+// readable says which type a field takes, where the decoder's own words are about letters.
+func readable(k *resource.Kind, err error) error {
+	form, ok := errors.AsType[*resource.FormError](err)
+	if !ok || form.Path == "" {
+		return err
+	}
+	path := []string{k.Arg}
+	for step := range strings.SplitSeq(form.Path, ".") {
+		name, _, _ := strings.Cut(step, "[")
+		path = append(path, name)
+	}
+	_, field, missing := fieldAt([]*resource.Kind{k}, path)
+	if missing != nil {
+		return err
+	}
+	return &problem.Error{Violations: []problem.Violation{{Field: form.Path, Message: "takes " + shapeOf(innermost(field)) + " (" + form.Error() + ")"}}}
 }
 
 // kindOf finds the kind of a document, or says why there is none.

@@ -112,7 +112,7 @@ func getRun(ctx context.Context, o *getOptions) error {
 	if !list && len(o.names) == 0 {
 		return problem.New(problem.Invalid, "%s takes a name", o.word).WithHint("`kumactl get %s NAME` shows one, `kumactl get %s` all", o.word, pluralOf(k))
 	}
-	if len(o.filter.Tags) > 0 && k.ProxyType == nil {
+	if len(o.filter.Tags) > 0 && k.Tags == nil {
 		return problem.New(problem.Invalid, "%s have no tags", pluralOf(k)).WithHint("-l selects by label")
 	}
 	c, err := o.connect()
@@ -141,7 +141,7 @@ func (o *getOptions) show(ctx context.Context, c *client.Client, k *resource.Kin
 	}
 	list, err := c.List(ctx, client.Path(k, o.scope.name()), o.filter.Query())
 	if err != nil {
-		return err
+		return missingMesh(ctx, c, o.scope.mesh, err)
 	}
 	return o.render(out, k, list, nil)
 }
@@ -189,7 +189,7 @@ func missingResource(ctx context.Context, c *client.Client, k *resource.Kind, me
 	err := problem.New(problem.NotFound, "%s %q is not there%s", argOf(k), name, inMesh(k, mesh))
 	list, listErr := c.List(ctx, client.Path(k, mesh), nil)
 	if notThere(listErr) {
-		return problem.New(problem.NotFound, "mesh %q is not there", mesh).WithHint("kumactl get meshes")
+		return missingMesh(ctx, c, mesh, listErr)
 	}
 	if listErr != nil {
 		return err
@@ -201,6 +201,21 @@ func missingResource(ctx context.Context, c *client.Client, k *resource.Kind, me
 		return err.WithHint("`kumactl get %s -A` shows those of all meshes", pluralOf(k))
 	}
 	return err.WithHint("kumactl get %s", pluralOf(k))
+}
+
+// missingMesh says that there is no such mesh, and which one has a name like it; other errors pass as they are.
+func missingMesh(ctx context.Context, c *client.Client, mesh string, err error) error {
+	if !notThere(err) {
+		return err
+	}
+	missing := problem.New(problem.NotFound, "mesh %q is not there", mesh)
+	list, listErr := c.List(ctx, "/meshes", nil)
+	if listErr == nil {
+		if near := client.Nearest(mesh, headNames(list)); near != "" {
+			return missing.WithHint("did you mean %q?", near)
+		}
+	}
+	return missing.WithHint("kumactl get meshes")
 }
 
 func headNames(list *client.List) []string {

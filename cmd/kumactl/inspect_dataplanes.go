@@ -83,7 +83,7 @@ func (o *inspectDataplanesOptions) show(ctx context.Context, c *client.Client, o
 	}
 	overviews, list, err := c.Overviews(ctx, o.scope.name(), query)
 	if err != nil {
-		return err
+		return missingMesh(ctx, c, o.scope.mesh, err)
 	}
 	switch o.format {
 	case render.FormatYAML, render.FormatJSON:
@@ -123,7 +123,7 @@ func dataplaneTable(now time.Time, overviews []client.Overview, refused map[reso
 		{Title: "MESH", Rank: 3}, {Title: "NAME"}, {Title: "TAGS", List: true, Rank: 1}, {Title: "STATUS"},
 		{Title: "LAST CONNECTED", Rank: 4}, {Title: "LAST UPDATED", Rank: 5}, {Title: "UPDATES", Rank: 3}, {Title: "ERRORS", Rank: 2},
 		{Title: "CERTIFICATE", Rank: 4, Optional: true}, {Title: "BACKEND", Rank: 6, Optional: true},
-		{Title: "KUMACTL", Rank: 6}, {Title: "ENVOY", Rank: 5}, {Title: "NOTES", Text: true, Optional: true},
+		{Title: "VERSION", Rank: 6}, {Title: "ENVOY", Rank: 5}, {Title: "NOTES", Text: true, Optional: true},
 	}}
 	for _, v := range overviews {
 		state, why := v.State()

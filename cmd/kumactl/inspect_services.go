@@ -57,7 +57,7 @@ func inspectServicesRun(ctx context.Context, o *inspectServicesOptions) error {
 func (o *inspectServicesOptions) show(ctx context.Context, c *client.Client, out render.Output) error {
 	services, list, err := c.Services(ctx, o.scope.name())
 	if err != nil {
-		return err
+		return missingMesh(ctx, c, o.scope.mesh, err)
 	}
 	switch o.format {
 	case render.FormatYAML, render.FormatJSON:

@@ -57,13 +57,8 @@ func planeOf(ts *testscript.TestScript) *scriptPlane { return ts.Value(planeKey{
 
 func startPlane(ts *testscript.TestScript, _ bool, settings []string) {
 	p := planeOf(ts)
-	ports := make([]int, 4)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		defer l.Close()
-	}
+	ports, err := unusedPorts(4)
+	ts.Check(err)
 	data := ts.MkAbs("cp")
 	p.process = exec.Command("kumactl", "run", "control-plane", "--data-dir", data)
 	p.process.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
@@ -89,6 +84,21 @@ func startPlane(ts *testscript.TestScript, _ bool, settings []string) {
 	ts.Check(ts.Exec("kumactl", "config", "control-planes", "add", "--overwrite", "--name", "here", "--address", api))
 }
 
+// unusedPorts are ports that nothing listens on; all are different.
+func unusedPorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		// Closed at the end, so that the next one is another.
+		defer l.Close()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
 // wait returns when the control plane answers, or when it has ended.
 func (p *scriptPlane) wait(ready string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
@@ -99,7 +109,11 @@ func (p *scriptPlane) wait(ready string) error {
 			return false, backoff.Permanent(fmt.Errorf("the control plane ended: %v", p.process.ProcessState))
 		default:
 		}
-		resp, err := http.Get(ready)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, ready, nil)
+		if err != nil {
+			return false, backoff.Permanent(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return false, err
 		}

@@ -35,8 +35,8 @@ func proxy(name string, minutes int, change func(*client.Overview)) client.Overv
 		at := timestamppb.New(clock.Add(-time.Duration(minutes) * time.Minute))
 		o.Insight.Subscriptions = []*kumapb.DiscoverySubscription{{
 			ConnectTime: at,
-			Status: &kumapb.DiscoverySubscriptionStatus{LastUpdateTime: at, Total: &kumapb.DiscoveryServiceStats{ResponsesSent: 12}},
-			Version: &kumapb.Version{KumaDp: &kumapb.KumaDpVersion{Version: "0.1.0"}, Envoy: &kumapb.EnvoyVersion{Version: "1.40.0"}},
+			Status:      &kumapb.DiscoverySubscriptionStatus{LastUpdateTime: at, Total: &kumapb.DiscoveryServiceStats{ResponsesSent: 12}},
+			Version:     &kumapb.Version{KumaDp: &kumapb.KumaDpVersion{Version: "0.1.0"}, Envoy: &kumapb.EnvoyVersion{Version: "1.40.0"}},
 		}}
 	}
 	if change != nil {

@@ -99,11 +99,7 @@ func versionRun(ctx context.Context, o *versionOptions) error {
 		o.errs.Problem(err, asProblem(err))
 		return nil
 	}
-	if index.Ours != "" {
-		o.out.Line("Server: kumactl %s", index.Ours)
-	} else {
-		o.out.Line("Server: %s %s", index.Product, index.Version)
-	}
+	o.out.Line("Server: %s", index)
 	if o.detailed {
 		o.out.Line("  %-11s %s\n  %-11s %s\n  %-11s %s", "Address:", c.URL(), "Host:", index.Hostname, "Instance:", index.InstanceID)
 	}

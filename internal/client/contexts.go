@@ -214,9 +214,9 @@ func (c *Contexts) whatToDo() string {
 	return "kumactl config control-planes switch --name " + c.ControlPlanes[0].Name
 }
 
-// Nearest is the word that is closest to what was typed, within a third of its length; empty when none is near.
+// Nearest is the word that is closest to what was typed: a letter in three may be wrong, three at most. Empty when none is near.
 func Nearest(typed string, among []string) string {
-	best, bestAt := "", len(typed)/3+2
+	best, bestAt := "", max(1, min(len(typed)/3, 3))+1
 	for _, word := range among {
 		if d := levenshtein.ComputeDistance(typed, word); d < bestAt {
 			best, bestAt = word, d

@@ -184,7 +184,7 @@ func (c *Client) stranger(ctx context.Context, q call, a *answer) error {
 	if err != nil {
 		return err
 	}
-	p := problem.New(code, "%s %s at %s does not know %s %s (it answers %d)", index.Product, index.Version, c.URL(), q.method, q.path, a.status).
+	p := problem.New(code, "%s at %s does not know %s %s (it answers %d)", index, c.URL(), q.method, q.path, a.status).
 		WithHint("this kumactl is version %s; `kumactl version` shows both", c.o.Version)
 	if a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
 		// Not the resource is missing, the server is another one: callers must not take it for NotFound.

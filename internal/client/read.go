@@ -31,6 +31,14 @@ type Index struct {
 	Ours string `json:"-"`
 }
 
+// String is the program and its version.
+func (i Index) String() string {
+	if i.Ours != "" {
+		return "kumactl " + i.Ours
+	}
+	return i.Product + " " + i.Version
+}
+
 // Index asks the control plane who it is. Another product is an error.
 func (c *Client) Index(ctx context.Context) (Index, error) {
 	var index Index

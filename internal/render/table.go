@@ -88,8 +88,9 @@ func (t Table) fit(width int) fitted {
 	f.moveSentences(width)
 	f.hide(width, minorRank)
 	if f.width() > width {
-		f.breakLists()
+		f.mapLists(func(cell string, _ int) string { return strings.ReplaceAll(cell, " ", "\n") }, width)
 		f.hide(width, 1)
+		f.mapLists(func(cell string, room int) string { return wrap(cell, room) }, width)
 	}
 	slices.Reverse(f.hidden)
 	return f
@@ -128,19 +129,20 @@ func (f *fitted) moveSentences(width int) {
 	}
 }
 
-// breakLists puts the words of lists below each other.
-func (f *fitted) breakLists() {
-	rows := make([][]string, len(f.Rows))
-	for i, row := range f.Rows {
-		row = slices.Clone(row)
-		for c := range row {
-			if f.Columns[c].List {
-				row[c] = strings.ReplaceAll(row[c], " ", "\n")
-			}
+// mapLists writes the lists anew, each in the room that the other columns leave for it.
+func (f *fitted) mapLists(change func(cell string, room int) string, width int) {
+	for c, column := range f.Columns {
+		if !column.List {
+			continue
 		}
-		rows[i] = row
+		room := max(width-f.width()+f.columnWidth(c), 1)
+		rows := make([][]string, len(f.Rows))
+		for i, row := range f.Rows {
+			rows[i] = slices.Clone(row)
+			rows[i][c] = change(row[c], room)
+		}
+		f.Rows = rows
 	}
-	f.Rows = rows
 }
 
 // wrap breaks a text at its blanks so that no line has more cells than room; words longer than that are cut. A room of 0 is endless.
@@ -178,16 +180,20 @@ func wrap(text string, room int) string {
 // width is how many cells the widest line of the table takes.
 func (t Table) width() int {
 	all := gap * (len(t.Columns) - 1)
-	for c, column := range t.Columns {
-		widest := runewidth.StringWidth(column.Title)
-		for _, row := range t.Rows {
-			for line := range strings.SplitSeq(row[c], "\n") {
-				widest = max(widest, runewidth.StringWidth(line))
-			}
-		}
-		all += widest
+	for c := range t.Columns {
+		all += t.columnWidth(c)
 	}
 	return all
+}
+
+func (t Table) columnWidth(c int) int {
+	widest := runewidth.StringWidth(t.Columns[c].Title)
+	for _, row := range t.Rows {
+		for line := range strings.SplitSeq(row[c], "\n") {
+			widest = max(widest, runewidth.StringWidth(line))
+		}
+	}
+	return widest
 }
 
 func (t Table) leastWanted() int {
