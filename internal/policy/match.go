@@ -47,6 +47,9 @@ func (s *Set[C]) Select(p *view.Proxy, shadow bool) Selection {
 			}
 			continue
 		}
+		if len(p.Inbounds) == 0 && t.selectsBare() {
+			proxy.set(i)
+		}
 		for j, in := range p.Inbounds {
 			if t.selectsInbound(in) {
 				inbounds[j].set(i)
@@ -125,6 +128,11 @@ func (t *TargetRef) admitsDataplane(policy *resource.Resource, p *view.Proxy) bo
 	}
 	return p.Resource.DisplayName() == t.Name && p.Resource.Labels[resource.LabelNamespace] == namespace &&
 		p.Resource.Labels[resource.LabelZone] == policy.Labels[resource.LabelZone]
+}
+
+// selectsBare says whether a reference means a proxy that has neither inbounds nor a gateway's tags, and only sends.
+func (t *TargetRef) selectsBare() bool {
+	return t.Kind == RefMesh || t.Kind == RefDataplane && t.SectionName == ""
 }
 
 func (t *TargetRef) selectsInbound(in *view.Inbound) bool {

@@ -123,12 +123,15 @@ const sidecar = `{"type":"Dataplane","name":"web-1","labels":{"app":"web","kuma.
 
 const gateway = `{"type":"Dataplane","name":"gw-1","labels":{"app":"gw"},"networking":{"address":"10.0.0.2","gateway":{"tags":{"kuma.io/service":"gw","version":"v1"}}}}`
 
-// TestSelect: which proxies and inbounds a policy selects. The answer names web-1's inbounds by port, and the gateway.
+const bare = `{"type":"Dataplane","name":"job-1","labels":{"app":"job"},"networking":{"address":"10.0.0.3"}}`
+
+// TestSelect: which proxies and inbounds a policy selects. The answer names web-1's inbounds by port, the gateway, and the job,
+// which has no inbounds.
 func TestSelect(t *testing.T) {
 	for _, c := range []struct{ target, labels, want string }{
-		{``, ``, "80 81 gw"},
-		{`{"kind":"Mesh"}`, ``, "80 81 gw"},
-		{`{"kind":"Mesh","proxyTypes":["Sidecar"]}`, ``, "80 81"},
+		{``, ``, "80 81 gw job"},
+		{`{"kind":"Mesh"}`, ``, "80 81 gw job"},
+		{`{"kind":"Mesh","proxyTypes":["Sidecar"]}`, ``, "80 81 job"},
 		{`{"kind":"Mesh","proxyTypes":["Gateway"]}`, ``, "gw"},
 		{`{"kind":"MeshSubset","tags":{"version":"v1"}}`, ``, "80 gw"},
 		{`{"kind":"MeshSubset","tags":{"version":"*"}}`, ``, "80 gw"},
@@ -139,7 +142,7 @@ func TestSelect(t *testing.T) {
 		{`{"kind":"MeshService","name":"gw"}`, ``, "gw"},
 		{`{"kind":"MeshServiceSubset","name":"web","tags":{"version":"v1"}}`, ``, "80"},
 		{`{"kind":"MeshServiceSubset","name":"admin","tags":{"version":"v1"}}`, ``, ""},
-		{`{"kind":"Dataplane"}`, ``, "80 81 gw"},
+		{`{"kind":"Dataplane"}`, ``, "80 81 gw job"},
 		{`{"kind":"Dataplane","name":"web-1"}`, `"kuma.io/zone":"east"`, "80 81"},
 		{`{"kind":"Dataplane","name":"web-1"}`, `"kuma.io/zone":"west"`, ""},
 		{`{"kind":"Dataplane","name":"web-1","namespace":"other"}`, `"kuma.io/zone":"east"`, ""},
@@ -153,19 +156,19 @@ func TestSelect(t *testing.T) {
 		{`{"kind":"MeshGateway","name":"gw"}`, ``, ""},
 		{`{"kind":"MeshHTTPRoute","name":"gone"}`, ``, ""},
 		{``, `"kuma.io/effect":"shadow"`, ""},
-		{``, `"kuma.io/origin":"zone","kuma.io/zone":"east"`, "80 81 gw"},
-		{``, `"kuma.io/origin":"zone","kuma.io/zone":"west"`, "gw"},
-		{``, `"kuma.io/origin":"zone","kuma.io/zone":"west","kuma.io/policy-role":"producer"`, "80 81 gw"},
-		{``, `"kuma.io/origin":"global","kuma.io/zone":"west"`, "80 81 gw"},
+		{``, `"kuma.io/origin":"zone","kuma.io/zone":"east"`, "80 81 gw job"},
+		{``, `"kuma.io/origin":"zone","kuma.io/zone":"west"`, "gw job"},
+		{``, `"kuma.io/origin":"zone","kuma.io/zone":"west","kuma.io/policy-role":"producer"`, "80 81 gw job"},
+		{``, `"kuma.io/origin":"global","kuma.io/zone":"west"`, "80 81 gw job"},
 		{``, `"kuma.io/policy-role":"consumer"`, ""},
 		{``, `"kuma.io/policy-role":"workload-owner","k8s.kuma.io/namespace":"ns"`, ""},
-		{``, `"kuma.io/policy-role":"system","k8s.kuma.io/namespace":"ns"`, "80 81 gw"},
+		{``, `"kuma.io/policy-role":"system","k8s.kuma.io/namespace":"ns"`, "80 81 gw job"},
 	} {
 		target := ""
 		if c.target != "" {
 			target = `"targetRef":` + c.target
 		}
-		m := pictureOf(t, strings.ReplaceAll(sidecar, "\n", "")+"\n"+gateway+"\n"+fmt.Sprintf(`{"type":"Toy","name":"p","labels":{%s},"spec":{%s}}`, c.labels, target))
+		m := pictureOf(t, strings.ReplaceAll(sidecar, "\n", "")+"\n"+gateway+"\n"+bare+"\n"+fmt.Sprintf(`{"type":"Toy","name":"p","labels":{%s},"spec":{%s}}`, c.labels, target))
 		set := shape().Bind(m.Policies("Toy"))
 		var got []string
 		web := proxyOf(t, m, "web-1")
@@ -180,6 +183,9 @@ func TestSelect(t *testing.T) {
 		}
 		if !set.Select(proxyOf(t, m, "gw-1"), false).Proxy.Empty() {
 			got = append(got, "gw")
+		}
+		if !set.Select(proxyOf(t, m, "job-1"), false).Proxy.Empty() {
+			got = append(got, "job")
 		}
 		if text := strings.Join(got, " "); text != c.want {
 			t.Errorf("%s %s selects %q, want %q", c.target, c.labels, text, c.want)
