@@ -74,8 +74,10 @@ func New(o Options) (*Client, error) {
 		TLSClientConfig:     tlsConfig,
 		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     30 * time.Second,
-		ForceAttemptHTTP2:   true,
+		Protocols:           new(http.Protocols),
 	}
+	// One request after the other gains nothing from HTTP/2, and setting it up costs every command.
+	transport.Protocols.SetHTTP1(true)
 	// A redirect is an answer for a person, not an address to carry tokens to.
 	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{o: o, base: base, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
