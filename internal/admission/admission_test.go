@@ -320,3 +320,18 @@ func TestDelete(t *testing.T) {
 		t.Errorf("%d revisions for one delete", r-before)
 	}
 }
+
+func TestDeleteAt(t *testing.T) {
+	p := start(t)
+	p.must(meshDoc)
+	key := resource.Key{Kind: "Mesh", Name: "m"}
+	stored, _ := p.store.Snapshot().Get(key)
+	if err := p.DeleteAt(t.Context(), writer, key, stored.Revision+1); problem.CodeOf(err) != problem.Conflict {
+		t.Errorf("another revision: %v", err)
+	}
+	p.wantStored("Mesh/m")
+	if err := p.DeleteAt(t.Context(), writer, key, stored.Revision); err != nil {
+		t.Error(err)
+	}
+	p.wantStored()
+}

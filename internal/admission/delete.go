@@ -17,7 +17,7 @@ func (a *Admission) Delete(ctx context.Context, w store.Writer, keys ...resource
 	slices.SortStableFunc(keys, func(x, y resource.Key) int { return a.order[y.Kind] - a.order[x.Kind] })
 	_, err := a.o.Store.Update(ctx, w, func(tx *store.Tx) error {
 		for _, key := range keys {
-			if err := a.delete(tx, key); err != nil {
+			if err := a.delete(tx, key, tx.Delete); err != nil {
 				return titled(titleDelete, err)
 			}
 		}
@@ -26,7 +26,17 @@ func (a *Admission) Delete(ctx context.Context, w store.Writer, keys ...resource
 	return err
 }
 
-func (a *Admission) delete(tx *store.Tx, key resource.Key) error {
+// DeleteAt is Delete of one resource if it still has the given revision; else the error's code is Conflict.
+func (a *Admission) DeleteAt(ctx context.Context, w store.Writer, key resource.Key, revision uint64) error {
+	_, err := a.o.Store.Update(ctx, w, func(tx *store.Tx) error {
+		at := func(key resource.Key) error { return tx.DeleteAt(key, revision) }
+		return titled(titleDelete, a.delete(tx, key, at))
+	})
+	return err
+}
+
+// delete removes a resource by remove, and what falls with it.
+func (a *Admission) delete(tx *store.Tx, key resource.Key, remove func(resource.Key) error) error {
 	old, ok := tx.Get(key)
 	if !ok {
 		return &problem.Error{Code: problem.NotFound, Cause: store.ErrNotFound}
@@ -39,7 +49,7 @@ func (a *Admission) delete(tx *store.Tx, key resource.Key) error {
 			return err
 		}
 	}
-	if err := tx.Delete(key); err != nil {
+	if err := remove(key); err != nil {
 		return err
 	}
 	for _, fallen := range a.falling(tx, old) {

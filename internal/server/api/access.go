@@ -99,13 +99,16 @@ func mayRead(who identity, k *resource.Kind) error {
 
 // mayWrite is the same for writes, and refuses all of them to nobody in particular unless the configuration is the peer's.
 func (a *API) mayWrite(who identity, k *resource.Kind) error {
-	if who.admin() || a.o.CompatOpenAPI && !k.AdminOnly {
+	switch {
+	case who.admin(), a.o.CompatOpenAPI && !k.AdminOnly:
 		return nil
-	}
-	if k.AdminOnly {
+	case k.AdminOnly:
 		return denied(who, k)
 	}
-	return denied(who, k).WithHint("requests from other machines need the administrator's token: kumactl config control-planes add … --auth-type tokens --auth-conf token=TOKEN")
+	return &problem.Error{
+		Code: problem.Forbidden, Title: "Access Denied",
+		Detail: "requests that do not come from this machine need the administrator's token to write (Authorization: Bearer TOKEN)",
+	}
 }
 
 func denied(who identity, k *resource.Kind) *problem.Error {

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/kumactl/kumactl/internal/admission"
 	"github.com/kumactl/kumactl/internal/problem"
@@ -51,64 +53,93 @@ type documentFailure struct {
 	Type   string    `json:"type,omitempty"`
 	Mesh   string    `json:"mesh,omitempty"`
 	Name   string    `json:"name,omitempty"`
+	Status int       `json:"status"`
 	Title  string    `json:"title"`
 	Detail string    `json:"detail"`
 	Fields []invalid `json:"invalid_parameters,omitempty"`
 	Hint   string    `json:"hint,omitempty"`
+
+	code problem.Code
+}
+
+// set is a POST /_apply under way. The lists have the order of the documents; at says which document a request is from, since
+// those that cannot be read have none.
+type set struct {
+	raw      []json.RawMessage
+	requests []admission.Request
+	at       []int
+	warnings [][]string
+	failures []documentFailure
+	// members says that a resource which holds others may be among those that cannot be read: what is in it cannot be judged then.
+	members bool
 }
 
 // apply writes a set of documents of any kinds.
 func (a *API) apply(c *call) error {
-	raw, err := a.readBody(c)
+	s, err := a.readSet(c)
 	if err != nil {
 		return err
-	}
-	documents, err := split(raw)
-	if err != nil {
-		return err
-	}
-	requests := make([]admission.Request, len(documents))
-	warnings := make([][]string, len(documents))
-	var failures []documentFailure
-	for i, raw := range documents {
-		d, err := a.member(c, raw)
-		if err != nil {
-			failures = append(failures, a.documentFailure(i, raw, err))
-			continue
-		}
-		requests[i] = admission.Request{Resource: d.Resource, Unknown: d.Unknown}
-		warnings[i] = d.warnings()
-	}
-	if len(failures) > 0 {
-		return a.refuseSet(c, failures, len(documents))
 	}
 	dry := c.r.URL.Query().Get("dryRun") == "true"
 	var outcomes []admission.Outcome
-	if dry {
-		outcomes, err = a.o.Admission.Check(c.r.Context(), requests)
-	} else {
-		outcomes, err = a.o.Admission.Put(c.r.Context(), a.writer(c), requests)
+	switch faulty := len(s.failures) > 0; {
+	case faulty && s.members:
+	case faulty, dry:
+		outcomes, err = a.o.Admission.Check(c.r.Context(), s.requests)
+	default:
+		outcomes, err = a.o.Admission.Put(c.r.Context(), a.writer(c), s.requests)
 	}
-	if err != nil {
-		return a.setRefused(c, documents, err)
+	refused := admission.Failures(err)
+	if err != nil && len(refused) == 0 {
+		return titled(applying, err)
 	}
-	answer := setAnswer{DryRun: dry, Results: []setOutcome{}}
+	for _, one := range refused {
+		s.fail(a, s.at[one.Index], one.Err)
+	}
+	if len(s.failures) > 0 {
+		s.refuse(c)
+		return nil
+	}
+	answer := setAnswer{Revision: a.o.Store.Snapshot().Revision(), DryRun: dry, Results: []setOutcome{}}
 	for i, o := range outcomes {
-		answer.Revision = max(answer.Revision, o.Revision)
-		answer.Results = append(answer.Results, setOutcome{o.Key.Kind, o.Key.Mesh, o.Key.Name, o.Result.String(), append(o.Warnings, warnings[i]...)})
+		answer.Results = append(answer.Results, setOutcome{o.Key.Kind, o.Key.Mesh, o.Key.Name, o.Result.String(), append(o.Warnings, s.warnings[i]...)})
 	}
 	respond(c, http.StatusOK, encode(answer))
 	return nil
+}
+
+// readSet reads all documents, and notes those that cannot be read.
+func (a *API) readSet(c *call) (*set, error) {
+	raw, err := a.readBody(c)
+	if err != nil {
+		return nil, err
+	}
+	s := &set{}
+	if s.raw, err = split(raw); err != nil {
+		return nil, err
+	}
+	for i, raw := range s.raw {
+		d, err := a.member(c, raw)
+		if err != nil {
+			s.fail(a, i, err)
+			continue
+		}
+		s.requests = append(s.requests, admission.Request{Resource: d.Resource, Unknown: d.Unknown})
+		s.at = append(s.at, i)
+		s.warnings = append(s.warnings, d.warnings())
+	}
+	return s, nil
 }
 
 // split cuts the array into its documents.
 func split(raw []byte) ([]json.RawMessage, error) {
 	var documents []json.RawMessage
 	if err := json.Unmarshal(raw, &documents); err != nil || documents == nil {
-		if err == nil {
-			err = errors.New("null is no list")
+		detail := "the body is no JSON array of documents"
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			detail += ": " + syntax.Error()
 		}
-		return nil, &problem.Error{Code: problem.Invalid, Title: applying, Detail: "the body is no JSON array of documents: " + err.Error(), Cause: err}
+		return nil, &problem.Error{Code: problem.Invalid, Title: applying, Detail: detail, Cause: err}
 	}
 	if len(documents) > maxSet {
 		return nil, &problem.Error{Code: problem.TooLarge, Title: applying, Detail: fmt.Sprintf("%d documents, %d are the limit", len(documents), maxSet)}
@@ -118,6 +149,9 @@ func split(raw []byte) ([]json.RawMessage, error) {
 
 // member reads one document of a set, by the kind that it names.
 func (a *API) member(c *call, raw json.RawMessage) (document, error) {
+	if !bytes.HasPrefix(raw, []byte("{")) {
+		return document{}, problem.New(problem.Invalid, "it is no JSON object")
+	}
 	head, err := resource.ReadHead(raw)
 	if err != nil {
 		return document{}, err
@@ -128,8 +162,11 @@ func (a *API) member(c *call, raw json.RawMessage) (document, error) {
 			{Field: "type", Message: fmt.Sprintf("kind %q is not known", head.Type)},
 		}}
 	}
-	if a.readOnly(k) {
-		return document{}, a.notHere()
+	if a.o.ReadOnly {
+		return document{}, problem.New(problem.NotAllowed, "this control plane takes no writes").WithHint("apiServer.readOnly is set in its configuration")
+	}
+	if k.ReadOnly {
+		return document{}, problem.New(problem.NotAllowed, "%s is written by the control plane alone", k.Name)
 	}
 	if err := a.mayWrite(c.who, k); err != nil {
 		return document{}, err
@@ -141,37 +178,39 @@ func (a *API) member(c *call, raw json.RawMessage) (document, error) {
 	return d, a.strict(c, d)
 }
 
-// setRefused answers for a set that admission refused; the error says which documents are to blame.
-func (a *API) setRefused(c *call, documents []json.RawMessage, err error) error {
-	var failures []documentFailure
-	for _, one := range admission.Failures(err) {
-		failures = append(failures, a.documentFailure(one.Index, documents[one.Index], one.Err))
-	}
-	if len(failures) == 0 {
-		return titled(applying, err)
-	}
-	return a.refuseSet(c, failures, len(documents))
-}
-
-func (a *API) documentFailure(i int, raw json.RawMessage, err error) documentFailure {
+// fail notes what is wrong with the document at i.
+func (s *set) fail(a *API, i int, err error) {
 	p, ok := errors.AsType[*problem.Error](err)
 	if !ok {
-		a.o.Logger.Error("document of a set", "index", i, "error", err)
 		p = &problem.Error{Cause: err}
 	}
+	if p.Code == problem.Internal {
+		a.o.Logger.Error("document of a set", "index", i, "error", err)
+	}
 	f := failureOf(p)
-	d := documentFailure{Index: i, Title: f.Title, Detail: f.Detail, Fields: f.Invalid, Hint: f.Hint}
+	d := documentFailure{Index: i, Status: f.Status, Title: f.Title, Detail: f.Detail, Fields: f.Invalid, Hint: f.Hint, code: p.Code}
 	// What cannot be read is told by its place alone.
-	if head, err := resource.ReadHead(raw); err == nil {
+	if head, err := resource.ReadHead(s.raw[i]); err == nil {
 		d.Type, d.Mesh, d.Name = head.Type, head.Mesh, head.Name
 	}
-	return d
+	if k := a.byName[d.Type]; k == nil && d.Name != "" || k != nil && k.Members {
+		s.members = true
+	}
+	s.failures = append(s.failures, d)
 }
 
-// refuseSet answers 400 with all that is wrong.
-func (a *API) refuseSet(c *call, failures []documentFailure, of int) error {
+// refuse answers with all that is wrong. The status is that of the documents where they agree, else 400.
+func (s *set) refuse(c *call) {
+	slices.SortFunc(s.failures, func(x, y documentFailure) int { return x.Index - y.Index })
+	all := &problem.Error{
+		Code: s.failures[0].code, Title: applying,
+		Detail: fmt.Sprintf("%d of %d documents cannot be applied; nothing was written", len(s.failures), len(s.raw)),
+	}
 	var violations problem.Violations
-	for _, f := range failures {
+	for _, f := range s.failures {
+		if f.code != all.Code {
+			all.Code = problem.Invalid
+		}
 		at := fmt.Sprintf("[%d]", f.Index)
 		if len(f.Fields) == 0 {
 			violations.Add(at, "%s: %s", f.Title, f.Detail)
@@ -180,10 +219,7 @@ func (a *API) refuseSet(c *call, failures []documentFailure, of int) error {
 			violations.Add(problem.Join(at, field.Field), "%s", field.Reason)
 		}
 	}
-	body := setFailure{failureOf(&problem.Error{
-		Code: problem.Invalid, Title: applying, Violations: violations,
-		Detail: fmt.Sprintf("%d of %d documents cannot be applied; nothing was written", len(failures), of),
-	}), failures}
+	all.Violations = violations
+	body := setFailure{failureOf(all), s.failures}
 	respond(c, body.Status, encode(body))
-	return nil
 }

@@ -203,7 +203,16 @@ func (a *API) delete(k *resource.Kind) handler {
 		if err := a.mayWrite(c.who, k); err != nil {
 			return err
 		}
-		if err := a.o.Admission.Delete(c.r.Context(), a.writer(c), key); err != nil {
+		at, err := ifRevision(c.r)
+		if err != nil {
+			return err
+		}
+		if at != nil {
+			err = a.o.Admission.DeleteAt(c.r.Context(), a.writer(c), key, *at)
+		} else {
+			err = a.o.Admission.Delete(c.r.Context(), a.writer(c), key)
+		}
+		if err != nil {
 			return titled(title, err)
 		}
 		respond(c, http.StatusOK, []byte("{}\n"))
