@@ -15,6 +15,11 @@ func port(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 
 func hostPort(host string, n uint32) string { return net.JoinHostPort(host, port(n)) }
 
+func isIP(address string) bool {
+	_, err := netip.ParseAddr(address)
+	return err == nil
+}
+
 func socket(address string, n uint32) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 		Address: address, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: n},

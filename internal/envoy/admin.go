@@ -36,7 +36,7 @@ func (c *Compiler) ownPiece(of ownKey) (p piece) {
 		return p
 	}
 	c.addCluster(&p, staticCluster(readinessName, "kuma_readiness", socket(loopback, of.readiness)), nil)
-	if of.address != of.adminAddress && of.adminPort != 0 {
+	if of.address != of.adminAddress && of.adminPort != 0 && isIP(of.address) {
 		listener, chain := adminListener(of)
 		c.addListener(&p, listener, chain)
 	}

@@ -69,12 +69,16 @@ func newInbound(inbound *view.Inbound, n Node) *DraftInbound {
 }
 
 func inboundHTTP(inbound *view.Inbound, cluster, stat string) *hcmv3.HttpConnectionManager {
+	service := inbound.Service
+	if service == "" {
+		service = stat
+	}
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix: stat,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
-			Name: "inbound:" + inbound.Service,
+			Name: "inbound:" + service,
 			VirtualHosts: []*routev3.VirtualHost{{
-				Name: inbound.Service, Domains: []string{"*"},
+				Name: service, Domains: []string{"*"},
 				Routes: []*routev3.Route{{
 					Match: everything(),
 					Action: &routev3.Route_Route{Route: &routev3.RouteAction{

@@ -163,6 +163,9 @@ func (a *assembly) add(p piece) {
 
 func (a *assembly) addInbound(i int) {
 	inbound := a.proxy.Inbounds[i]
+	if !isIP(inbound.Address) {
+		return // beyond says so
+	}
 	var list *effects
 	for _, rules := range a.chosen {
 		if e := rules.inbound(i); e != nil {
@@ -226,6 +229,11 @@ func ordered(list []*Sealed) []*Sealed {
 func beyond(p *view.Proxy, n Node) (problems []Problem) {
 	if intercepts(p.Dataplane) || n.TransparentProxy != "" {
 		problems = append(problems, Problem{"transparent proxying", "is not there yet; the proxy serves its inbounds and its outbounds with an address"})
+	}
+	for _, address := range []string{p.Address, p.Dataplane.GetNetworking().GetAdvertisedAddress()} {
+		if address != "" && !isIP(address) {
+			problems = append(problems, Problem{"address " + address, "names are not resolved yet, write an IP address; others do not reach the proxy, and it cannot listen there"})
+		}
 	}
 	if p.Gateway == view.BuiltinGateway {
 		problems = append(problems, Problem{"gateway", "builtin gateways are not there yet; the proxy serves nothing"})

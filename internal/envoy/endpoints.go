@@ -74,7 +74,8 @@ func (c *Compiler) Endpoints(m *view.Mesh, s view.Selector) *Sealed {
 	return sealed
 }
 
-// localities groups endpoints by zone, zones by name. Of endpoints with the same address and port the first counts.
+// localities groups endpoints by zone, zones by name. Of endpoints with the same address and port the first counts; one whose
+// address is a name would make Envoy refuse them all.
 func localities(endpoints []*view.Endpoint) []*endpointv3.LocalityLbEndpoints {
 	type place struct {
 		address string
@@ -84,7 +85,7 @@ func localities(endpoints []*view.Endpoint) []*endpointv3.LocalityLbEndpoints {
 	var groups []*endpointv3.LocalityLbEndpoints
 	for _, e := range endpoints {
 		at := place{e.Address, e.Port}
-		if seen[at] {
+		if seen[at] || !isIP(e.Address) {
 			continue
 		}
 		seen[at] = true

@@ -47,7 +47,8 @@ type Inbound struct {
 	// WorkloadAddress and WorkloadPort are where the application listens.
 	WorkloadAddress string
 	WorkloadPort    uint32
-	Service         string
+	// Service is empty for an inbound without tags.
+	Service string
 	// Protocol is one of package dataplane's; tcp when none is given.
 	Protocol string
 	// Tags must not be changed.
@@ -161,9 +162,12 @@ func (p *Proxy) addInbound(in dataplane.Inbound) {
 	zone := i.Tags[resource.TagZone]
 	p.Zone = or(p.Zone, zone)
 	p.Inbounds = append(p.Inbounds, i)
+	if i.Service == "" {
+		return // nobody can ask for it
+	}
 	p.endpoints = append(p.endpoints, &Endpoint{
 		Proxy:    p.Resource.Name,
-		Inbound:  len(p.endpoints),
+		Inbound:  len(p.Inbounds) - 1,
 		Address:  or(p.Dataplane.GetNetworking().GetAdvertisedAddress(), i.Address),
 		Port:     i.Port,
 		Protocol: i.Protocol,
