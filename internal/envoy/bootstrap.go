@@ -106,6 +106,10 @@ func Bootstrap(r BootstrapRequest, p BootstrapParams) ([]byte, error) {
 	if r.ProxyType == "ingress" || r.ProxyType == "egress" {
 		id = "." + r.Name
 	}
+	if p.Cluster == "" {
+		// Envoy insists on one, and a proxy that only consumes has no service.
+		p.Cluster = r.Name
+	}
 	config := object{
 		"node":  object{"id": id, "cluster": p.Cluster, "metadata": nodeMetadata(r, p)},
 		"admin": admin(r, p),

@@ -45,6 +45,8 @@ func TestBootstrap(t *testing.T) {
 		want    func(*bootstrapv3.Bootstrap) bool
 	}{
 		"the node is mesh and name": {full, nil, func(b *bootstrapv3.Bootstrap) bool { return b.Node.Id == "m.web-1" && b.Node.Cluster == "web" }},
+		"a proxy without a service": {full, func(p *envoy.BootstrapParams) { p.Cluster = "" },
+			func(b *bootstrapv3.Bootstrap) bool { return b.Node.Cluster == "web-1" }},
 		"zone proxies have no mesh": {envoy.BootstrapRequest{Name: "zi", ProxyType: "ingress"}, nil,
 			func(b *bootstrapv3.Bootstrap) bool { return b.Node.Id == ".zi" }},
 		"admin is a private socket": {full, nil, func(b *bootstrapv3.Bootstrap) bool {

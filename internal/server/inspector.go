@@ -2,15 +2,19 @@ package server
 
 import (
 	"encoding/json"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/kumactl/kumactl/internal/catalog"
 	"github.com/kumactl/kumactl/internal/envoy"
+	"github.com/kumactl/kumactl/internal/policy"
 	"github.com/kumactl/kumactl/internal/problem"
 	"github.com/kumactl/kumactl/internal/resource"
 	"github.com/kumactl/kumactl/internal/server/api"
 	"github.com/kumactl/kumactl/internal/server/xds"
 	"github.com/kumactl/kumactl/internal/store"
+	"github.com/kumactl/kumactl/internal/view"
 )
 
 // inspector joins what the API shows of proxies with those who know it.
@@ -18,6 +22,20 @@ type inspector struct {
 	store    *store.Store
 	xds      *xds.Server
 	compiler *envoy.Compiler
+
+	// last is the picture that was made for the last question; another one is made when the store has moved on.
+	last atomic.Pointer[view.Picture]
+}
+
+// picture is that of the store's newest revision, which the streams may be a few milliseconds behind.
+func (i *inspector) picture() *view.Picture {
+	snapshot := i.store.Snapshot()
+	if p := i.last.Load(); p != nil && p.Revision() == snapshot.Revision() {
+		return p
+	}
+	p := view.New(snapshot, catalog.Kinds())
+	i.last.Store(p)
+	return p
 }
 
 // Sent is the very configuration that the proxy's stream sends, as Envoy's JSON by type and name.
@@ -71,8 +89,30 @@ func (i *inspector) Status(mesh, proxy string) (api.ProxyStatus, error) {
 	return status, nil
 }
 
-// Rules are the merged policies of a proxy.
-func (i *inspector) Rules(string, string) ([]api.PolicyRules, error) { return nil, nil }
+// Rules are the merged policies of a proxy, connected or not: those that its configuration is made from.
+func (i *inspector) Rules(mesh, proxy string) ([]*policy.Inspection, error) {
+	m, p, err := i.find(mesh, proxy)
+	if err != nil {
+		return nil, err
+	}
+	return i.compiler.Inspect(m, p)
+}
 
 // Selects says whether a policy applies to a proxy.
-func (i *inspector) Selects(_, _ *resource.Resource) (bool, error) { return false, nil }
+func (i *inspector) Selects(policy, proxy *resource.Resource) (bool, error) {
+	_, p, err := i.find(proxy.Mesh, proxy.Name)
+	return err == nil && i.compiler.Selects(policy, p), err
+}
+
+// find looks a proxy up in the picture that configuration is made from.
+func (i *inspector) find(mesh, proxy string) (*view.Mesh, *view.Proxy, error) {
+	m, ok := i.picture().Mesh(mesh)
+	if !ok {
+		return nil, nil, problem.New(problem.NotFound, "mesh %s does not exist", mesh)
+	}
+	p, ok := m.Proxy(proxy)
+	if !ok {
+		return nil, nil, problem.New(problem.NotFound, "there is no proxy %s in mesh %s", proxy, mesh)
+	}
+	return m, p, nil
+}

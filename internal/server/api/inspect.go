@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kumactl/kumactl/internal/policy"
 	"github.com/kumactl/kumactl/internal/problem"
 	"github.com/kumactl/kumactl/internal/resource"
 )
@@ -17,7 +18,7 @@ import (
 // Inspector knows what became of proxies. Errors are *problem.Error; NotFound means that the proxy is not known.
 type Inspector interface {
 	// Rules are the merged policies of a proxy, one entry for each kind that applies, in the order of the kinds' names.
-	Rules(mesh, proxy string) ([]PolicyRules, error)
+	Rules(mesh, proxy string) ([]*policy.Inspection, error)
 	// Selects says whether a policy applies to a proxy.
 	Selects(policy, proxy *resource.Resource) (bool, error)
 	// Sent is the configuration of a connected proxy: Envoy's JSON by type URL and name. With shadow, policies in shadow mode
@@ -25,94 +26,6 @@ type Inspector interface {
 	Sent(mesh, proxy string, shadow bool) (map[string]map[string]json.RawMessage, error)
 	// Status is what happened on the proxy's stream.
 	Status(mesh, proxy string) (ProxyStatus, error)
-}
-
-// MetaRef names a resource in answers of the inspection.
-type MetaRef struct {
-	Labels map[string]string `json:"labels"`
-	Mesh   string            `json:"mesh"`
-	Name   string            `json:"name"`
-	Type   string            `json:"type"`
-}
-
-// MetaOf names a resource.
-func MetaOf(r *resource.Resource) MetaRef {
-	m := MetaRef{Labels: r.Labels, Mesh: r.Mesh, Name: r.Name, Type: r.Kind.Name}
-	if m.Labels == nil {
-		m.Labels = map[string]string{}
-	}
-	return m
-}
-
-// PolicyRules is what one kind of policy says about a proxy. Conf fields hold the kind's own configuration.
-type PolicyRules struct {
-	FromRules    []FromRule    `json:"fromRules"`
-	InboundRules []InboundRule `json:"inboundRules"`
-	ProxyRule    *ProxyRule    `json:"proxyRule,omitempty"`
-	// ToResourceRules are about services as resources of their own, ToRules about `kuma.io/service`.
-	ToResourceRules []ResourceRule `json:"toResourceRules"`
-	ToRules         []TagRule      `json:"toRules"`
-	Type            string         `json:"type"`
-	Warnings        []string       `json:"warnings"`
-}
-
-// ProxyRule is about the proxy as a whole.
-type ProxyRule struct {
-	Conf   any       `json:"conf"`
-	Origin []MetaRef `json:"origin"`
-}
-
-// FromRule is about the clients of one inbound.
-type FromRule struct {
-	Inbound InboundRef `json:"inbound"`
-	Rules   []TagRule  `json:"rules"`
-}
-
-// InboundRule is about one inbound, whoever the client is.
-type InboundRule struct {
-	Inbound InboundRef `json:"inbound"`
-	Rules   []ConfRule `json:"rules"`
-}
-
-// InboundRef names an inbound.
-type InboundRef struct {
-	Name string            `json:"name,omitempty"`
-	Port uint32            `json:"port"`
-	Tags map[string]string `json:"tags"`
-}
-
-// TagRule is a configuration for what has these tags.
-type TagRule struct {
-	Conf     any       `json:"conf"`
-	Matchers []Matcher `json:"matchers"`
-	Origin   []MetaRef `json:"origin"`
-}
-
-// Matcher is one tag that must, or must not, have a value.
-type Matcher struct {
-	Key   string `json:"key"`
-	Not   bool   `json:"not"`
-	Value string `json:"value"`
-}
-
-// ConfRule is a configuration with the policies that it came from.
-type ConfRule struct {
-	Conf   []any    `json:"conf"`
-	Origin []Origin `json:"origin"`
-}
-
-// ResourceRule is a configuration for one destination that is a resource.
-type ResourceRule struct {
-	Conf    []any    `json:"conf"`
-	Origin  []Origin `json:"origin"`
-	Meta    MetaRef  `json:"resourceMeta"`
-	Section string   `json:"resourceSectionName"`
-}
-
-// Origin is a policy, and which of its rules.
-type Origin struct {
-	Meta  MetaRef `json:"resourceMeta"`
-	Index int     `json:"ruleIndex"`
 }
 
 // ProxyStatus is what a proxy was sent, acknowledged and refused.
@@ -138,9 +51,9 @@ type TypeStatus struct {
 
 // rulesAnswer is the body of `_rules`.
 type rulesAnswer struct {
-	HTTPMatches []any         `json:"httpMatches"`
-	Resource    MetaRef       `json:"resource"`
-	Rules       []PolicyRules `json:"rules"`
+	HTTPMatches []any                `json:"httpMatches"`
+	Resource    policy.Meta          `json:"resource"`
+	Rules       []*policy.Inspection `json:"rules"`
 }
 
 func (a *API) rules(k *resource.Kind) handler {
@@ -154,9 +67,9 @@ func (a *API) rules(k *resource.Kind) handler {
 			return titled("Could not retrieve a resource", err) // wire: the peer's title
 		}
 		if rules == nil {
-			rules = []PolicyRules{}
+			rules = []*policy.Inspection{}
 		}
-		respond(c, http.StatusOK, encode(rulesAnswer{[]any{}, MetaOf(r), rules}))
+		respond(c, http.StatusOK, encode(rulesAnswer{[]any{}, policy.MetaOf(r), rules}))
 		return nil
 	}
 }
@@ -222,9 +135,9 @@ func (a *API) status(k *resource.Kind) handler {
 
 // matchedAnswer is a page of proxies; unlike other lists it has no next at the end.
 type matchedAnswer struct {
-	Items []MetaRef `json:"items"`
-	Next  *string   `json:"next,omitempty"`
-	Total int       `json:"total"`
+	Items []policy.Meta `json:"items"`
+	Next  *string       `json:"next,omitempty"`
+	Total int           `json:"total"`
 }
 
 // matched lists the proxies that a policy applies to.
@@ -235,7 +148,7 @@ func (a *API) matched(k *resource.Kind) handler {
 		if err := a.meshThere(from, c.mesh); err != nil {
 			return err
 		}
-		policy, ok := from.Get(resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name})
+		selecting, ok := from.Get(resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name})
 		if !ok {
 			return &problem.Error{Code: problem.NotFound, Title: title}
 		}
@@ -247,12 +160,12 @@ func (a *API) matched(k *resource.Kind) handler {
 		if err != nil {
 			return titled(title, err)
 		}
-		answer := matchedAnswer{Items: []MetaRef{}}
+		answer := matchedAnswer{Items: []policy.Meta{}}
 		for _, proxy := range a.proxies(from, c.mesh) {
 			if named != nil && !named(proxy) {
 				continue
 			}
-			selects, err := a.o.Inspector.Selects(policy, proxy)
+			selects, err := a.o.Inspector.Selects(selecting, proxy)
 			if err != nil {
 				return titled(title, err)
 			}
@@ -260,7 +173,7 @@ func (a *API) matched(k *resource.Kind) handler {
 				continue
 			}
 			if answer.Total >= p.offset && len(answer.Items) < p.size {
-				answer.Items = append(answer.Items, MetaOf(proxy))
+				answer.Items = append(answer.Items, policy.MetaOf(proxy))
 			}
 			answer.Total++
 		}
