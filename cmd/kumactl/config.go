@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -129,7 +130,7 @@ func (o *addOptions) check(ctx context.Context) error {
 		o.errs.Line("%s %s", o.errs.Careful("Warning:"), p)
 		return nil
 	}
-	if !o.skipCheck && p.Code == problem.Unavailable {
+	if errors.Is(err, syscall.ECONNREFUSED) {
 		return p.WithHint("start it first, or add it all the same with --skip-check")
 	}
 	return p

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -85,8 +84,8 @@ func (o *installOptions) plan() (install.Plan, error) {
 	}
 	switch {
 	case o.system && settings.Scope != install.System:
-		return install.Plan{}, problem.New(problem.Forbidden, "a service of the system is root's to install").
-			WithHint("sudo %s install control-plane --system", os.Args[0])
+		return install.Plan{}, problem.New(problem.Forbidden, "a service of the system is root's").
+			WithHint("run it again with sudo")
 	case o.user && settings.Scope != install.User:
 		return install.Plan{}, problem.New(problem.Invalid, "root has the service of the system").
 			WithHint("run it as the user whose control plane it is to be")
@@ -128,15 +127,16 @@ func installRun(ctx context.Context, o *installOptions) error {
 	for _, note := range plan.Notes() {
 		o.errs.Line("%s %s", o.errs.Careful("Note:"), note)
 	}
+	if !changed {
+		o.out.Line("nothing to change: this machine is a node already")
+	}
 	if manual := plan.Manual(); manual != "" {
 		o.out.Line("no service manager runs here; start the control plane with:\n  %s", manual)
 		return nil
 	}
-	if !changed {
-		o.out.Line("nothing to change: this machine is a node already")
-		return nil
+	if changed {
+		o.out.Line("this machine is a node; next: kumactl inspect meshes")
 	}
-	o.out.Line("this machine is a node; next: kumactl inspect meshes")
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/agnivade/levenshtein"
 	"sigs.k8s.io/yaml"
@@ -211,7 +212,7 @@ func (c *Contexts) whatToDo() string {
 	if len(c.ControlPlanes) == 0 {
 		return "kumactl config control-planes add --name local --address " + LocalURL
 	}
-	return "kumactl config control-planes switch --name " + c.ControlPlanes[0].Name
+	return "the known ones are " + strings.Join(c.Names(), ", ")
 }
 
 // Nearest is the word that is closest to what was typed: a letter in three may be wrong, three at most. Empty when none is near.
