@@ -240,7 +240,7 @@ func policyTree(p client.PolicyRules) (*render.Node, error) {
 	}
 	for _, rule := range p.ToOne {
 		// What is for the whole mesh stands among the rules by tag already.
-		if rule.Meta.Type == "Mesh" && len(p.To) > 0 {
+		if rule.Meta.Mesh == "" && len(p.To) > 0 {
 			continue
 		}
 		if err := ruleNode(root, strings.TrimSpace("to "+rule.Meta.Type+" "+rule.Meta.Name+" "+rule.Section), rule); err != nil {
