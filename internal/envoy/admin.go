@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"strings"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -17,30 +19,16 @@ const (
 	loopback      = "127.0.0.1"
 )
 
-func ownKeyOf(p *view.Proxy, n Node) ownKey {
-	return ownKey{p.Address, n.AdminAddress, n.AdminPort, n.AdminSocket, n.ReadinessPort, n.ReusePort}
+func (c *Compiler) ownCluster(of ownKey) piece {
+	at := pipe(of.address)
+	if of.port != 0 {
+		at = socket(of.address, of.port)
+	}
+	return c.sealCluster(staticCluster(of.name, strings.ReplaceAll(of.name, ":", "_"), at), nil)
 }
 
-// ownPiece lets others ask whether the proxy is ready. Envoy's admin itself is not opened: that takes certificates on both
-// sides, which come with identity.
-func (c *Compiler) ownPiece(of ownKey) (p piece) {
-	switch {
-	case of.adminSocket != "":
-		c.addCluster(&p, staticCluster(adminName, "kuma_envoy_admin", pipe(of.adminSocket)), nil)
-	case of.adminPort != 0:
-		c.addCluster(&p, staticCluster(adminName, "kuma_envoy_admin", socket(of.adminAddress, of.adminPort)), nil)
-	default:
-		return p
-	}
-	if of.readiness == 0 {
-		return p
-	}
-	c.addCluster(&p, staticCluster(readinessName, "kuma_readiness", socket(loopback, of.readiness)), nil)
-	if of.address != of.adminAddress && of.adminPort != 0 && isIP(of.address) {
-		listener, chain := adminListener(of)
-		c.addListener(&p, listener, chain)
-	}
-	return p
+func (c *Compiler) ownListener(of ownKey) piece {
+	return c.sealListener(adminListener(of))
 }
 
 func adminListener(of ownKey) (*listenerv3.Listener, Chain) {
@@ -59,7 +47,7 @@ func adminListener(of ownKey) (*listenerv3.Listener, Chain) {
 		InternalAddressConfig: loopbackAddresses(),
 	}
 	return &listenerv3.Listener{
-		Name: adminName, Address: socket(of.address, of.adminPort), TrafficDirection: corev3.TrafficDirection_INBOUND,
+		Name: adminName, Address: socket(of.address, of.port), TrafficDirection: corev3.TrafficDirection_INBOUND,
 		EnableReusePort: wrapperspb.Bool(of.reuse),
 	}, Chain{HTTP: manager}
 }

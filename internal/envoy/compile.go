@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"weak"
 
 	"github.com/kumactl/kumactl/internal/policy"
 	"github.com/kumactl/kumactl/internal/resource"
@@ -24,10 +23,16 @@ type Config struct {
 // Compiler turns pictures into configuration. Its only state is copies of what it made, shared by proxies that need the same:
 // with or without them it makes the same. It may be used by many goroutines.
 type Compiler struct {
-	policies  []Policy
-	sealer    *sealer
-	own       pieces[ownKey]
-	endpoints endpointTable
+	policies []Policy
+	binders  []binder
+	sealer   *sealer
+	effects  effectLists
+
+	ownClusters, ownListeners         pieces[ownKey]
+	inboundClusters, inboundListeners pieces[inboundKey]
+	clusters                          pieces[destinationKey]
+	listeners                         pieces[outboundKey]
+	endpoints                         endpointTable
 
 	mu     sync.Mutex
 	meshes map[string]*generation
@@ -38,10 +43,6 @@ type generation struct {
 	mesh  *resource.Resource
 	lists []*view.PolicyList
 	bound []boundPolicy
-
-	effects   effectLists
-	inbounds  pieces[inboundKey]
-	outbounds pieces[outboundKey]
 }
 
 // maxMeshes bounds how many generations are kept; there is one for each mesh.
@@ -49,7 +50,11 @@ const maxMeshes = 1_000
 
 // NewCompiler takes the policies in the order in which their effects apply.
 func NewCompiler(policies []Policy) *Compiler {
-	return &Compiler{policies: policies, sealer: newSealer(), meshes: map[string]*generation{}}
+	c := &Compiler{policies: policies, sealer: newSealer(), meshes: map[string]*generation{}}
+	for _, p := range policies {
+		c.binders = append(c.binders, p.open())
+	}
+	return c
 }
 
 // generation finds what is known of the mesh's policies, or starts anew.
@@ -66,7 +71,7 @@ func (c *Compiler) generation(m *view.Mesh) *generation {
 	g := &generation{mesh: m.Resource, lists: lists, bound: make([]boundPolicy, len(lists))}
 	for i, l := range lists {
 		if l != nil {
-			g.bound[i] = c.policies[i].bind(l.Items)
+			g.bound[i] = c.binders[i](l.Items)
 		}
 	}
 	if len(c.meshes) >= maxMeshes {
@@ -84,12 +89,10 @@ func (c *Compiler) Compile(m *view.Mesh, p *view.Proxy, n Node) (config *Config,
 			config, err = nil, fmt.Errorf("compile %s of mesh %s: %v", p.Name(), m.Name, r)
 		}
 	}()
-	a := &assembly{compiler: c, generation: c.generation(m), mesh: m, proxy: p, node: n, config: &Config{}}
+	a := &assembly{Compiler: c, generation: c.generation(m), mesh: m, proxy: p, node: n, config: &Config{}}
+	a.config.Problems = beyond(p, n)
 	a.choose()
-	a.config.Problems = append(a.config.Problems, beyond(p, n)...)
-	a.add(c.own.get(ownKeyOf(p, n), func() piece {
-		return attempt("admin", func() piece { return c.ownPiece(ownKeyOf(p, n)) })
-	}))
+	a.addOwn()
 	if p.Gateway != view.BuiltinGateway {
 		for i := range p.Inbounds {
 			a.addInbound(i)
@@ -125,98 +128,6 @@ func (c *Compiler) Inspect(m *view.Mesh, p *view.Proxy) ([]*policy.Inspection, e
 func (c *Compiler) Selects(r *resource.Resource, p *view.Proxy) bool {
 	i := slices.IndexFunc(c.policies, func(p Policy) bool { return p.Kind == r.Kind })
 	return i >= 0 && c.policies[i].Selects(r, p)
-}
-
-// assembly gathers the pieces of one proxy.
-type assembly struct {
-	compiler   *Compiler
-	generation *generation
-	mesh       *view.Mesh
-	proxy      *view.Proxy
-	node       Node
-	chosen     []chosen
-	config     *Config
-}
-
-// choose finds the rules of each kind. A kind whose rules cannot be made has no effect, and the problem says so.
-func (a *assembly) choose() {
-	for i, b := range a.generation.bound {
-		if b == nil {
-			continue
-		}
-		rules, err := b.choose(a.mesh, a.proxy)
-		if err != nil {
-			a.config.Problems = append(a.config.Problems, Problem{a.compiler.policies[i].Kind.Name, "has no effect: " + err.Error()})
-			continue
-		}
-		if rules != nil {
-			a.chosen = append(a.chosen, rules)
-		}
-	}
-}
-
-func (a *assembly) add(p piece) {
-	a.config.Clusters = append(a.config.Clusters, p.clusters...)
-	a.config.Listeners = append(a.config.Listeners, p.listeners...)
-	a.config.Problems = append(a.config.Problems, p.problems...)
-}
-
-func (a *assembly) addInbound(i int) {
-	inbound := a.proxy.Inbounds[i]
-	if !isIP(inbound.Address) {
-		return // beyond says so
-	}
-	var list *effects
-	for _, rules := range a.chosen {
-		if e := rules.inbound(i); e != nil {
-			list = a.generation.effects.with(effects{before: list, in: e})
-		}
-	}
-	key := inboundKey{weak.Make(inbound), a.node.ReusePort, a.node.KafkaFilter, list}
-	a.add(a.generation.inbounds.get(key, func() piece {
-		return attempt("inbound "+port(inbound.Port), func() piece {
-			d := newInbound(inbound, a.node)
-			list.onInbound(d)
-			return a.compiler.sealInbound(d)
-		})
-	}))
-}
-
-func (a *assembly) addOutbound(outbound *view.Outbound) {
-	about := "outbound " + hostPort(outbound.Address, outbound.Port)
-	if outbound.BackendRef != nil {
-		a.config.Problems = append(a.config.Problems, Problem{about, "backendRef is not there yet; use the tag " + resource.TagService})
-		return
-	}
-	to := outbound.Destination
-	var list *effects
-	for _, rules := range a.chosen {
-		if e := rules.outbound(to.Service); e != nil {
-			list = a.generation.effects.with(effects{before: list, out: e})
-		}
-	}
-	key := outboundKey{outbound.Address, outbound.Port, to, a.mesh.Protocol(to.Service), a.node.KafkaFilter, list}
-	made := a.generation.outbounds.get(key, func() piece {
-		return attempt(about, func() piece {
-			d := newOutbound(key)
-			list.onOutbound(d)
-			return a.compiler.sealOutbound(d)
-		})
-	})
-	a.add(made)
-	if len(made.clusters) > 0 && !slices.Contains(a.config.Destinations, to) {
-		a.config.Destinations = append(a.config.Destinations, to)
-	}
-}
-
-func (a *assembly) finish() *Config {
-	c := a.config
-	slices.SortFunc(c.Destinations, func(x, y view.Selector) int { return strings.Compare(x.String(), y.String()) })
-	for _, to := range c.Destinations {
-		c.Endpoints = append(c.Endpoints, a.compiler.Endpoints(a.mesh, to))
-	}
-	c.Clusters, c.Listeners, c.Endpoints = ordered(c.Clusters), ordered(c.Listeners), ordered(c.Endpoints)
-	return c
 }
 
 // ordered sorts by name and keeps the first of equals: two outbounds of one destination share its cluster.

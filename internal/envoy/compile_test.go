@@ -166,18 +166,3 @@ func TestCompiledIsValid(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkCompile(b *testing.B) {
-	all := map[string]string{"web-1": web(1, "")}
-	for i := range 1000 {
-		all[fmt.Sprint("p", i)] = fmt.Sprintf(`{"networking":{"address":"10.0.0.1","inbound":[{"port":80,"tags":{"kuma.io/service":"s%d","kuma.io/protocol":"http"}}],"outbound":[
-			{"port":1,"tags":{"kuma.io/service":"s1"}},{"port":2,"tags":{"kuma.io/service":"s2"}},{"port":3,"tags":{"kuma.io/service":"s3"}},
-			{"port":4,"tags":{"kuma.io/service":"s4"}},{"port":5,"tags":{"kuma.io/service":"s5"}}]}}`, i%200)
-	}
-	m := meshOf(b, all)
-	c := envoy.NewCompiler(nil)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		compile(b, c, m, fmt.Sprint("p", i%1000), envoy.Node{AdminAddress: "127.0.0.1", AdminPort: 9901, AdminSocket: "/w/s", ReadinessPort: 9902})
-	}
-}

@@ -9,43 +9,44 @@ import (
 	"github.com/kumactl/kumactl/internal/view"
 )
 
-// piece is what one part of a proxy became: sealed resources, and what there is to say about them.
+// piece is one resource of a proxy, and what there is to say about it. It is nil when it could not be made.
 type piece struct {
-	clusters, listeners []*Sealed
-	problems            []Problem
+	sealed   *Sealed
+	problems []Problem
 }
 
-// inboundKey is everything that the piece of an inbound depends on. The inbound is the same pointer for as long as its Dataplane
-// does not change; held weakly, it does not keep an old one.
-type inboundKey struct {
-	inbound weak.Pointer[view.Inbound]
-	reuse   bool
-	kafka   bool
-	effects *effects
-}
+// The keys of pieces: everything that the piece depends on. Effects are pointers to equal lists.
+type (
+	// inboundKey names the inbound by its pointer, which stays the same for as long as its Dataplane does not change; held
+	// weakly, it does not keep an old one.
+	inboundKey struct {
+		inbound weak.Pointer[view.Inbound]
+		reuse   bool
+		kafka   bool
+		effects *effects
+	}
+	outboundKey struct {
+		address string
+		port    uint32
+		kafka   bool
+		destinationKey
+	}
+	destinationKey struct {
+		to       view.Selector
+		protocol string
+		effects  *effects
+	}
+	// ownKey is a cluster of the proxy itself, or with a listener's address the listener.
+	ownKey struct {
+		name    string
+		address string
+		port    uint32
+		reuse   bool
+	}
+)
 
-// outboundKey is everything that the piece of an outbound depends on.
-type outboundKey struct {
-	address  string
-	port     uint32
-	to       view.Selector
-	protocol string
-	kafka    bool
-	effects  *effects
-}
-
-// ownKey is everything that the resources of the proxy itself depend on.
-type ownKey struct {
-	address      string
-	adminAddress string
-	adminPort    uint32
-	adminSocket  string
-	readiness    uint32
-	reuse        bool
-}
-
-// maxPieces bounds each table of pieces. An entry holds its resources weakly: it is a few hundred bytes once they are gone.
-const maxPieces = 50_000
+// maxPieces bounds each table. An entry holds its resource weakly: it is a few hundred bytes once that is gone.
+const maxPieces = 100_000
 
 // pieces finds what was made for a key, as long as somebody still holds it.
 type pieces[K comparable] struct {
@@ -54,66 +55,48 @@ type pieces[K comparable] struct {
 }
 
 type weakPiece struct {
-	clusters, listeners []weak.Pointer[Sealed]
-	problems            []Problem
+	sealed   weak.Pointer[Sealed]
+	failed   bool
+	problems []Problem
 }
 
-func (p *pieces[K]) get(key K, make func() piece) piece {
+// get finds a piece, or makes it. A panic while it is made leaves it out and is told as a problem.
+func (p *pieces[K]) get(key K, about string, make func(K) piece) piece {
 	p.mu.Lock()
 	had, ok := p.made[key]
 	p.mu.Unlock()
 	if ok {
-		if found, all := had.strong(); all {
-			return found
+		if sealed := had.sealed.Value(); sealed != nil || had.failed {
+			return piece{sealed, had.problems}
 		}
 	}
-	fresh := make()
+	fresh := attempt(about, key, make)
+	p.put(key, fresh)
+	return fresh
+}
+
+func (p *pieces[K]) put(key K, fresh piece) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.made == nil {
 		p.made = map[K]weakPiece{}
 	}
 	if len(p.made) >= maxPieces {
-		maps.DeleteFunc(p.made, func(_ K, w weakPiece) bool { _, all := w.strong(); return !all })
+		maps.DeleteFunc(p.made, func(_ K, w weakPiece) bool { return w.sealed.Value() == nil })
 	}
 	if len(p.made) >= maxPieces {
 		clear(p.made)
 	}
-	p.made[key] = fresh.weak()
-	return fresh
+	p.made[key] = weakPiece{weak.Make(fresh.sealed), fresh.sealed == nil, fresh.problems}
 }
 
-func (p piece) weak() weakPiece {
-	w := weakPiece{problems: p.problems}
-	for _, s := range p.clusters {
-		w.clusters = append(w.clusters, weak.Make(s))
-	}
-	for _, s := range p.listeners {
-		w.listeners = append(w.listeners, weak.Make(s))
-	}
-	return w
-}
-
-// strong gives the piece; false when a resource of it is gone.
-func (w weakPiece) strong() (p piece, all bool) {
-	p.problems = w.problems
-	for _, s := range w.clusters {
-		p.clusters = append(p.clusters, s.Value())
-	}
-	for _, s := range w.listeners {
-		p.listeners = append(p.listeners, s.Value())
-	}
-	for _, s := range p.clusters {
-		if s == nil {
-			return piece{}, false
+func attempt[K any](about string, key K, make func(K) piece) (p piece) {
+	defer func() {
+		if r := recover(); r != nil {
+			p = piece{problems: []Problem{{about, fmt.Sprintf("is left out, it cannot be compiled: %v", r)}}}
 		}
-	}
-	for _, s := range p.listeners {
-		if s == nil {
-			return piece{}, false
-		}
-	}
-	return p, true
+	}()
+	return make(key)
 }
 
 // effects is a list of effects, the last one first. Equal lists are the same pointer, so that a list can be part of a key.
@@ -155,14 +138,4 @@ func (e *effects) onOutbound(d *DraftOutbound) {
 		e.before.onOutbound(d)
 		e.out.onOutbound(d)
 	}
-}
-
-// attempt makes a piece and turns a panic into a problem: the part is left out, and the rest of the proxy goes on.
-func attempt(about string, make func() piece) (p piece) {
-	defer func() {
-		if r := recover(); r != nil {
-			p = piece{problems: []Problem{{about, fmt.Sprintf("is left out, it cannot be compiled: %v", r)}}}
-		}
-	}()
-	return make()
 }

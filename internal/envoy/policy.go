@@ -12,9 +12,12 @@ import (
 type Policy struct {
 	Kind *resource.Kind
 
-	bind   func(list []*resource.Resource) boundPolicy
+	// open starts a memory of what was bound, and gives what binds the policies of one mesh.
+	open   func() binder
 	target func(*resource.Resource) policy.TargetRef
 }
+
+type binder func(list []*resource.Resource) boundPolicy
 
 // Effects are what a kind of policy with configuration C does. An effect gets one part of a draft and its own merged rules about
 // that part, and nothing else: so it cannot read an input that sharing does not know of. Effects that a kind does not have are
@@ -30,10 +33,13 @@ type Effects[C any] struct {
 func PolicyOf[S, C any](kind *resource.Kind, shape policy.Shape[S, C], effects Effects[C]) Policy {
 	return Policy{
 		Kind: kind,
-		bind: func(list []*resource.Resource) boundPolicy {
-			return &boundSet[C]{
-				set: shape.Bind(list), effects: &effects,
-				to: map[policy.Mask]*policy.ToRules[C]{}, inbound: map[policy.Mask]*policy.InboundRules[C]{},
+		open: func() binder {
+			known := &identities[C]{}
+			return func(list []*resource.Resource) boundPolicy {
+				return &boundSet[C]{
+					set: shape.Bind(list), effects: &effects, known: known,
+					to: map[policy.Mask]*toRules[C]{}, inbound: map[policy.Mask]*policy.InboundRules[C]{},
+				}
 			}
 		},
 		target: func(r *resource.Resource) policy.TargetRef {
@@ -73,16 +79,23 @@ type (
 type boundSet[C any] struct {
 	set     *policy.Set[C]
 	effects *Effects[C]
+	known   *identities[C]
 
 	mu      sync.Mutex
-	to      map[policy.Mask]*policy.ToRules[C]
+	to      map[policy.Mask]*toRules[C]
 	inbound map[policy.Mask]*policy.InboundRules[C]
+}
+
+// toRules are rules with the pointers that stand for their configurations.
+type toRules[C any] struct {
+	*policy.ToRules[C]
+	same map[*C]*C
 }
 
 // chosenRules are the rules for one proxy; nil where nothing is said.
 type chosenRules[C any] struct {
 	effects *Effects[C]
-	to      *policy.ToRules[C]
+	to      *toRules[C]
 	in      []*policy.InboundRules[C]
 }
 
@@ -96,19 +109,42 @@ func (b *boundSet[C]) choose(m *view.Mesh, p *view.Proxy) (chosen, error) {
 	defer b.mu.Unlock()
 	var err error
 	if b.effects.Outbound != nil {
-		if rules.to, err = kept(b.to, sel.Proxy, func() (*policy.ToRules[C], error) { return b.set.To(sel.Proxy, m) }); err != nil {
+		if rules.to, err = kept(b.to, sel.Proxy, func() (*toRules[C], error) { return b.makeTo(sel.Proxy, m) }); err != nil {
 			return nil, err
 		}
 	}
 	if b.effects.Inbound != nil {
 		rules.in = make([]*policy.InboundRules[C], len(sel.Inbounds))
 		for i, mask := range sel.Inbounds {
-			if rules.in[i], err = kept(b.inbound, mask, func() (*policy.InboundRules[C], error) { return b.set.Inbound(mask) }); err != nil {
+			if rules.in[i], err = kept(b.inbound, mask, func() (*policy.InboundRules[C], error) { return b.makeInbound(mask) }); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return rules, nil
+}
+
+func (b *boundSet[C]) makeTo(mask policy.Mask, m *view.Mesh) (*toRules[C], error) {
+	made, err := b.set.To(mask, m)
+	if err != nil {
+		return nil, err
+	}
+	rules := &toRules[C]{made, map[*C]*C{}}
+	for i := range made.Services {
+		conf := &made.Services[i].Conf
+		if rules.same[conf], err = b.known.conf(conf); err != nil {
+			return nil, err
+		}
+	}
+	return rules, nil
+}
+
+func (b *boundSet[C]) makeInbound(mask policy.Mask) (*policy.InboundRules[C], error) {
+	made, err := b.set.Inbound(mask)
+	if err != nil {
+		return nil, err
+	}
+	return b.known.inbound(made)
 }
 
 // maxKept bounds how many different selections are remembered.
@@ -148,7 +184,7 @@ func (c *chosenRules[C]) outbound(service string) outboundEffect {
 	if conf == nil {
 		return nil
 	}
-	return onOutbound[C]{c.effects, conf}
+	return onOutbound[C]{c.effects, c.to.same[conf]}
 }
 
 type onInbound[C any] struct {

@@ -84,34 +84,58 @@ func (s *sealer) forget(sum digest) {
 	}
 }
 
-func (c *Compiler) sealInbound(d *DraftInbound) piece {
-	p := piece{problems: d.problems}
-	c.addListener(&p, d.Listener, d.Chain)
-	c.addCluster(&p, d.Cluster, d.Options)
+// inboundListener seals the cluster as well: whoever has not got the one has rarely got the other.
+func (c *Compiler) inboundListener(of inboundKey) piece {
+	d := draftInbound(of)
+	p := c.sealListener(d.Listener, d.Chain)
+	p.problems = d.problems
+	c.inboundClusters.put(of, c.sealCluster(d.Cluster, d.Options))
 	return p
 }
 
-func (c *Compiler) sealOutbound(d *DraftOutbound) piece {
-	p := piece{problems: d.problems}
-	c.addListener(&p, d.Listener, d.Chain)
-	c.addCluster(&p, d.Cluster, d.Options)
+func (c *Compiler) inboundCluster(of inboundKey) piece {
+	d := draftInbound(of)
+	return c.sealCluster(d.Cluster, d.Options)
+}
+
+func (c *Compiler) outboundListener(of outboundKey) piece {
+	d := draftOutbound(of)
+	p := c.sealListener(d.Listener, d.Chain)
+	p.problems = d.problems
 	return p
 }
 
-func (c *Compiler) addListener(p *piece, l *listenerv3.Listener, chain Chain) {
+func (c *Compiler) destinationCluster(of destinationKey) piece {
+	d := draftOutbound(outboundKey{destinationKey: of})
+	return c.sealCluster(d.Cluster, d.Options)
+}
+
+func draftInbound(of inboundKey) *DraftInbound {
+	d := newInbound(of.inbound.Value(), Node{ReusePort: of.reuse, KafkaFilter: of.kafka})
+	of.effects.onInbound(d)
+	return d
+}
+
+func draftOutbound(of outboundKey) *DraftOutbound {
+	d := newOutbound(of)
+	of.effects.onOutbound(d)
+	return d
+}
+
+func (c *Compiler) sealListener(l *listenerv3.Listener, chain Chain) piece {
 	end := networkFilter(filterTCP, chain.TCP)
 	if chain.HTTP != nil {
 		end = networkFilter(filterHTTP, chain.HTTP)
 	}
 	l.FilterChains = []*listenerv3.FilterChain{{Filters: append(slices.Clip(chain.Network), end)}}
-	p.listeners = append(p.listeners, c.sealer.must(l.GetName(), TypeListener, l))
+	return piece{sealed: c.sealer.must(l.GetName(), TypeListener, l)}
 }
 
-func (c *Compiler) addCluster(p *piece, cluster *clusterv3.Cluster, options *httpv3.HttpProtocolOptions) {
+func (c *Compiler) sealCluster(cluster *clusterv3.Cluster, options *httpv3.HttpProtocolOptions) piece {
 	if options != nil {
 		cluster.TypedExtensionProtocolOptions = map[string]*anypb.Any{optionsHTTP: mustPack(options)}
 	}
-	p.clusters = append(p.clusters, c.sealer.must(cluster.GetName(), TypeCluster, cluster))
+	return piece{sealed: c.sealer.must(cluster.GetName(), TypeCluster, cluster)}
 }
 
 // must seals, and panics where the message cannot be marshalled; whoever makes a piece is ready for that.
