@@ -58,9 +58,8 @@ type Info struct {
 	InstanceID string
 	ClusterID  string
 	Hostname   string
-	// Zone is the name of this zone; Global says that this control plane stands above the zones.
-	Zone   string
-	Global bool
+	// Zone is the name of this zone.
+	Zone string
 }
 
 // API answers HTTP requests. It holds no state of its own but the open watches.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/kumactl/kumactl/internal/admission"
 	"github.com/kumactl/kumactl/internal/catalog"
+	"github.com/kumactl/kumactl/internal/resource"
 	"github.com/kumactl/kumactl/internal/server/api"
 	"github.com/kumactl/kumactl/internal/store"
 )
@@ -29,6 +30,7 @@ var update = flag.Bool("update", false, "write the conversations anew")
 type plane struct {
 	*api.API
 	store *store.Store
+	kinds []*resource.Kind
 }
 
 func start(t testing.TB, change func(*api.Options)) plane {
@@ -44,7 +46,7 @@ func start(t testing.TB, change func(*api.Options)) plane {
 	if change != nil {
 		change(&o)
 	}
-	return plane{api.New(o), s}
+	return plane{api.New(o), o.Store, kinds}
 }
 
 // ask sends one request, as a program on this machine would. Headers with an empty value are left out.

@@ -112,19 +112,25 @@ func show(c *call, r *resource.Resource) error {
 	return respondRaw(c, raw)
 }
 
+// gate refuses writes before anything else of the request is looked at. Where all may write, the peer looks at the request first
+// and at rights last; so the handlers ask for them again.
+func (a *API) gate(c *call, k *resource.Kind, p picture) error {
+	if a.readOnly(k) {
+		return notHere()
+	}
+	if err := a.meshThere(p, c.mesh); err != nil {
+		return err
+	}
+	if a.o.CompatOpenAPI {
+		return nil
+	}
+	return a.mayWrite(c.who, k)
+}
+
 func (a *API) put(k *resource.Kind) handler {
 	return func(c *call) error {
-		if a.readOnly(k) {
-			return a.notHere()
-		}
-		p := a.picture()
-		if err := a.meshThere(p, c.mesh); err != nil {
+		if err := a.gate(c, k, a.picture()); err != nil {
 			return err
-		}
-		if !a.o.CompatOpenAPI {
-			if err := a.mayWrite(c.who, k); err != nil {
-				return err
-			}
 		}
 		raw, err := a.readBody(c)
 		if err != nil {
@@ -135,6 +141,9 @@ func (a *API) put(k *resource.Kind) handler {
 			return err
 		}
 		if err := a.strict(c, d); err != nil {
+			return err
+		}
+		if err := a.mayWrite(c.who, k); err != nil {
 			return err
 		}
 		at, err := ifRevision(c.r)
@@ -183,17 +192,9 @@ func (a *API) strict(c *call, d document) error {
 
 func (a *API) delete(k *resource.Kind) handler {
 	return func(c *call) error {
-		if a.readOnly(k) {
-			return a.notHere()
-		}
 		p := a.picture()
-		if err := a.meshThere(p, c.mesh); err != nil {
+		if err := a.gate(c, k, p); err != nil {
 			return err
-		}
-		if !a.o.CompatOpenAPI {
-			if err := a.mayWrite(c.who, k); err != nil {
-				return err
-			}
 		}
 		const title = "Could not delete a resource" // wire: the peer's title
 		key := resource.Key{Kind: k.Name, Mesh: c.mesh, Name: c.name}
@@ -220,13 +221,12 @@ func (a *API) delete(k *resource.Kind) handler {
 	}
 }
 
-// notHere refuses a write that belongs to another control plane, or to none.
-func (a *API) notHere() error {
-	detail := "On zone control plane you can only modify zone resources with 'kumactl apply' or via the HTTP API. You can still use 'kumactl' or the HTTP API to modify the rest of the resource on the global control plane.\n"
-	if a.o.Info.Global {
-		detail = "On global control plane you can not modify dataplane resources with 'kumactl apply' or via the HTTP API. You can still use 'kumactl' or the HTTP API to modify them on the zone control plane.\n"
+// notHere refuses a write of what this control plane alone writes, or of anything when it is read-only.
+func notHere() error {
+	return &problem.Error{
+		Code: problem.NotAllowed, Title: "Method not allowed", // wire: both are recorded word for word
+		Detail: "On zone control plane you can only modify zone resources with 'kumactl apply' or via the HTTP API. You can still use 'kumactl' or the HTTP API to modify the rest of the resource on the global control plane.\n",
 	}
-	return &problem.Error{Code: problem.NotAllowed, Title: "Method not allowed", Detail: detail} // wire: recorded word for word
 }
 
 // writer says for the change log who writes and from where.

@@ -77,11 +77,21 @@ func (a *API) watch(c *call) error {
 		return problem.New(problem.Unavailable, "%d watches are open already, no more are served", cap(a.watches))
 	}
 	s := &stream{c: c, events: wants(c.r.Header.Values("Accept"), []string{mediaEvents}) && !wants(c.r.Header.Values("Accept"), []string{mediaLines})}
+	// Before the start is told, so that nothing is missed after it.
+	var status <-chan struct{}
+	if about.volatile {
+		status = a.o.Store.WatchVolatile()
+	}
 	s.begin()
 	if err := s.send(watchEvent{Event: "start", Revision: from}); err != nil {
 		return nil
 	}
-	a.follow(c.r.Context(), s, about, from)
+	ctx, stop := context.WithCancel(c.r.Context())
+	log := &reader{watch: a.o.Store.Watch(from), store: a.o.Store, to: make(chan news), over: make(chan struct{})}
+	go log.run(ctx, stop)
+	a.follow(ctx, s, about, log.to, status)
+	stop()
+	<-log.over
 	return nil
 }
 
@@ -109,40 +119,25 @@ func (a *API) subjectOf(c *call) (subject, error) {
 	return about, nil
 }
 
-// follow sends what happens. One goroutine waits for the log and hands over what it finds; this one writes.
-func (a *API) follow(ctx context.Context, s *stream, about subject, from uint64) {
-	ctx, stop := context.WithCancel(ctx)
-	changes := make(chan []store.Change)
-	over := make(chan struct{})
-	defer func() {
-		stop()
-		<-over
-	}()
-	go func() {
-		defer close(over)
-		defer stop()
-		a.pump(ctx, from, changes)
-	}()
+// follow sends what happens until the context ends or the client does not read any more.
+func (a *API) follow(ctx context.Context, s *stream, about subject, changes <-chan news, status <-chan struct{}) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	var status <-chan struct{}
-	if about.volatile {
-		status = a.o.Store.WatchVolatile()
-	}
-	// Status is told once a second at most: pause is set while it waits.
+	// Status is told once a second at most: what happens in the pause is told after it.
 	var pause <-chan time.Time
+	var next <-chan struct{}
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case batch := <-changes:
-			err = s.sendChanges(batch, about)
+		case n := <-changes:
+			err = s.sendNews(n, about)
 		case <-status:
-			status, pause = nil, time.After(time.Second)
+			next, status, pause = a.o.Store.WatchVolatile(), nil, time.After(time.Second)
 			err = s.send(watchEvent{Event: "status", Revision: a.o.Store.Snapshot().Revision()})
 		case <-pause:
-			pause, status = nil, a.o.Store.WatchVolatile()
+			status, pause = next, nil
 		case <-beat.C:
 			err = s.blank()
 		}
@@ -152,19 +147,37 @@ func (a *API) follow(ctx context.Context, s *stream, about subject, from uint64)
 	}
 }
 
-// pump reads the log. A batch that is nil says that some was missed.
-func (a *API) pump(ctx context.Context, from uint64, to chan<- []store.Change) {
-	log := a.o.Store.Watch(from)
+// news is what a watch finds in the log: changes, or that some before resync were missed.
+type news struct {
+	changes []store.Change
+	resync  uint64
+}
+
+// reader waits for the log in a goroutine of its own, and hands over what it finds.
+type reader struct {
+	watch *store.Watch
+	store *store.Store
+	to    chan news
+	over  chan struct{}
+}
+
+// run ends with the context, or with the store, and then ends the context.
+func (r *reader) run(ctx context.Context, stop context.CancelFunc) {
+	defer close(r.over)
+	defer stop()
 	for {
-		batch, err := log.Next(ctx)
+		var n news
+		var err error
+		n.changes, err = r.watch.Next(ctx)
 		if errors.Is(err, store.ErrCompacted) {
-			log, batch, err = a.o.Store.Watch(a.o.Store.Snapshot().Revision()), nil, nil
+			n.resync, err = r.store.Snapshot().Revision(), nil
+			r.watch = r.store.Watch(n.resync)
 		}
 		if err != nil {
 			return
 		}
 		select {
-		case to <- batch:
+		case r.to <- n:
 		case <-ctx.Done():
 			return
 		}
@@ -188,11 +201,11 @@ func (s *stream) begin() {
 	s.c.WriteHeader(http.StatusOK)
 }
 
-func (s *stream) sendChanges(batch []store.Change, about subject) error {
-	if batch == nil {
-		return s.send(watchEvent{Event: "resync"})
+func (s *stream) sendNews(n news, about subject) error {
+	if n.resync != 0 {
+		return s.send(watchEvent{Event: "resync", Revision: n.resync})
 	}
-	for _, change := range batch {
+	for _, change := range n.changes {
 		if !about.wants(change.Key) {
 			continue
 		}
