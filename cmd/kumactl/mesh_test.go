@@ -67,6 +67,7 @@ func (m *mesh) startControlPlane() {
 	m.t.Helper()
 	m.cp = start(m.t, "control plane", []string{
 		fmt.Sprintf("KUMA_API_SERVER_HTTP_PORT=%d", m.api), "KUMA_API_SERVER_HTTPS_PORT=-1",
+		"KUMA_XDS_SERVER_DATAPLANE_DEREGISTRATION_DELAY=1s",
 		fmt.Sprintf("KUMA_DP_SERVER_PORT=%d", m.dataport), fmt.Sprintf("KUMA_DIAGNOSTICS_SERVER_PORT=%d", m.dia),
 	}, "run", "control-plane", "--data-dir", filepath.Join(m.dir, "cp"))
 	eventually(m.t, "the control plane is ready", func() error {

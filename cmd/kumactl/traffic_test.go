@@ -134,7 +134,10 @@ func TestReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-second.done
-	eventually(t, "the replica that is gone is forgotten", func() error { return answers(p[3], "503") })
+	eventually(t, "the replica that is gone is forgotten", func() error {
+		return expect(m.url("/meshes/default/dataplanes/web-2"), http.StatusNotFound)
+	})
+	eventually(t, "and nobody has its version", func() error { return answers(p[3], "no healthy upstream") })
 	for range 20 {
 		if err := answers(p[2], "one"); err != nil {
 			t.Fatal(err)
@@ -164,7 +167,8 @@ func TestTimeoutFires(t *testing.T) {
 		}
 		return err
 	})
-	m.put("/meshes/default/meshtimeouts/short", `{"type":"MeshTimeout","mesh":"default","name":"short","spec":{
+	// Of two policies for the whole mesh the one whose name comes first in the alphabet wins; the mesh's own is named mesh-timeout-….
+	m.put("/meshes/default/meshtimeouts/a-short", `{"type":"MeshTimeout","mesh":"default","name":"a-short","spec":{
 		"to":[{"targetRef":{"kind":"Mesh"},"default":{"http":{"requestTimeout":"200ms"}}}]}}`)
 	eventually(t, "the timeout fires", func() error {
 		got, err := ask()
