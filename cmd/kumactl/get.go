@@ -188,8 +188,8 @@ func (o *getOptions) one(ctx context.Context, c *client.Client, k *resource.Kind
 func missingResource(ctx context.Context, c *client.Client, k *resource.Kind, mesh, name string) error {
 	err := problem.New(problem.NotFound, "%s %q is not there%s", argOf(k), name, inMesh(k, mesh))
 	list, listErr := c.List(ctx, client.Path(k, mesh), nil)
-	if notThere(listErr) {
-		return missingMesh(ctx, c, mesh, listErr)
+	if notThere(listErr) && k.Scope == resource.InMesh {
+		return missingMesh(ctx, c, mesh, err)
 	}
 	if listErr != nil {
 		return err
@@ -203,17 +203,19 @@ func missingResource(ctx context.Context, c *client.Client, k *resource.Kind, me
 	return err.WithHint("kumactl get %s", pluralOf(k))
 }
 
-// missingMesh says that there is no such mesh, and which one has a name like it; other errors pass as they are.
+// missingMesh says that there is no such mesh, and which one has a name like it. An error that is about something else, or a mesh
+// that is there, leaves the error as it is.
 func missingMesh(ctx context.Context, c *client.Client, mesh string, err error) error {
 	if !notThere(err) {
 		return err
 	}
-	missing := problem.New(problem.NotFound, "mesh %q is not there", mesh)
 	list, listErr := c.List(ctx, "/meshes", nil)
-	if listErr == nil {
-		if near := client.Nearest(mesh, headNames(list)); near != "" {
-			return missing.WithHint("did you mean %q?", near)
-		}
+	if listErr != nil || slices.Contains(headNames(list), mesh) {
+		return err
+	}
+	missing := problem.New(problem.NotFound, "mesh %q is not there", mesh)
+	if near := client.Nearest(mesh, headNames(list)); near != "" {
+		return missing.WithHint("did you mean %q?", near)
 	}
 	return missing.WithHint("kumactl get meshes")
 }

@@ -103,6 +103,9 @@ func (c *Client) applySet(ctx context.Context, documents []Document, o ApplyOpti
 	if err != nil {
 		return err
 	}
+	if unknownTo(a) {
+		return errUnknownPath
+	}
 	if a.status != http.StatusOK {
 		return c.setRefusal(ctx, q, a)
 	}
@@ -119,6 +122,11 @@ func (c *Client) applySet(ctx context.Context, documents []Document, o ApplyOpti
 		o.Done(documents[i], Outcome{Action: r.Result, Warnings: r.Warnings})
 	}
 	return nil
+}
+
+// unknownTo says whether a path of our API is refused by a server that is not ours.
+func unknownTo(a *answer) bool {
+	return a.header.Get(versionHeader) == "" && (a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed)
 }
 
 // setRefusal reads what is wrong with each document.

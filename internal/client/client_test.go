@@ -80,7 +80,10 @@ func TestListReadsAllPages(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"/meshes": func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		asked = append(asked, q.Get("offset"))
-		size, _ := strconv.Atoi(q.Get("size"))
+		size := 100
+		if q.Has("size") {
+			size, _ = strconv.Atoi(q.Get("size"))
+		}
 		offset, _ := strconv.Atoi(q.Get("offset"))
 		items := []string{}
 		for i := offset; i < min(offset+size, total); i++ {
@@ -100,7 +103,7 @@ func TestListReadsAllPages(t *testing.T) {
 	if len(list.Items) != total || list.Total != total || list.Next != nil {
 		t.Errorf("%d items of %d, next %v", len(list.Items), list.Total, list.Next)
 	}
-	if diff := cmp.Diff([]string{"", "1000", "2000"}, asked); diff != "" {
+	if diff := cmp.Diff([]string{"", "100", "1100", "2100"}, asked); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	indexPath = "/"
-	// pageSize is how much of a list is asked for at a time: the most that the peer's server gives.
+	// pageSize is how much of a long list is asked for at a time: the most that the peer's server gives.
 	pageSize = 1000
 )
 
@@ -122,15 +122,14 @@ func (l *List) Offset() string {
 	return next.Query().Get("offset")
 }
 
-// List reads all resources of a list, page after page; of the server's `next` only the offset is used. With `size` or `offset` in
-// the query it reads that page.
+// List reads all resources of a list: the page that the server gives by itself, which is enough for most, and then large ones; of
+// its `next` only the offset is used. With `size` or `offset` in the query it reads that page.
 func (c *Client) List(ctx context.Context, path string, query url.Values) (*List, error) {
 	if query.Has("size") || query.Has("offset") {
 		return c.page(ctx, path, query)
 	}
 	whole := &List{Items: []json.RawMessage{}}
 	query = clone(query)
-	query.Set("size", strconv.Itoa(pageSize))
 	for {
 		page, err := c.page(ctx, path, query)
 		if err != nil {
@@ -146,6 +145,7 @@ func (c *Client) List(ctx context.Context, path string, query url.Values) (*List
 			return nil, problem.New(problem.Internal, "list %s at %s does not end: after %d of %d its next page is %q", path, c.URL(), len(whole.Items), page.Total, *page.Next)
 		}
 		query.Set("offset", offset)
+		query.Set("size", strconv.Itoa(pageSize))
 	}
 }
 

@@ -94,7 +94,11 @@ func (c *Client) open(ctx context.Context, query url.Values) (*changeStream, err
 		if err != nil {
 			return nil, c.unreachable(ctx, err)
 		}
-		return nil, c.refusal(ctx, q, &answer{resp.StatusCode, resp.Header, body})
+		a := &answer{resp.StatusCode, resp.Header, body}
+		if unknownTo(a) {
+			return nil, errUnknownPath
+		}
+		return nil, c.refusal(ctx, q, a)
 	}
 	s := &changeStream{changed: make(chan struct{}, 1), ended: make(chan struct{}), stop: stop}
 	started := make(chan struct{})
