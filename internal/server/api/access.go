@@ -20,18 +20,21 @@ type identity struct {
 	Groups []string `json:"groups"`
 }
 
+// adminName is both the administrator's name and group; who-am-i shows it, and clients of Kuma compare it.
 const adminName = "mesh-system:admin"
 
 func administrator() identity {
 	return identity{adminName, []string{adminName, "mesh-system:authenticated"}}
 }
 
+// nobody is whoever did not say who they are. They may read what holds no secrets.
 func nobody() identity {
 	return identity{"mesh-system:anonymous", []string{"mesh-system:unauthenticated"}}
 }
 
 func (i identity) admin() bool { return i.Name == adminName }
 
+// String is `name/group,group`, as errors show it.
 func (i identity) String() string { return i.Name + "/" + strings.Join(i.Groups, ",") }
 
 // identify says who asks: the administrator when the request comes from this machine or has the right token, else nobody in
@@ -77,6 +80,8 @@ func fromHere(r *http.Request) bool {
 	return err == nil && u.Host == r.Host
 }
 
+// loopbackName says whether a Host header means this machine. A name that merely resolves to it does not count: that is how pages
+// of other sites get to local servers (DNS rebinding).
 func loopbackName(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -111,6 +116,7 @@ func (a *API) mayWrite(who identity, k *resource.Kind) error {
 	}
 }
 
+// denied is the peer's refusal, word for word.
 func denied(who identity, k *resource.Kind) *problem.Error {
 	return &problem.Error{Code: problem.Forbidden, Title: "Access Denied", Detail: fmt.Sprintf("user %q cannot access the resource of type %q", who, k.Name)} // wire: kumactl shows it
 }

@@ -22,11 +22,13 @@ type failure struct {
 	Hint    string    `json:"hint,omitempty"`
 }
 
+// invalid is one field that is wrong; Field is a path such as `networking.inbound[0].port`, empty for the document as a whole.
 type invalid struct {
 	Field  string `json:"field"`
 	Reason string `json:"reason"`
 }
 
+// cause is invalid under its older names.
 type cause struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
@@ -68,6 +70,7 @@ func (a *API) refuse(c *call, err error) {
 	respond(c, body.Status, encode(body))
 }
 
+// failureOf fills in what an error does not say itself. What went wrong on our side stays in the log.
 func failureOf(p *problem.Error) failure {
 	f := failure{Type: "/std-errors", Status: statusOf(p.Code), Title: p.Title, Detail: p.Detail, Hint: p.Hint}
 	switch {
@@ -113,6 +116,7 @@ func indented(raw []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// respond answers with JSON that is laid out already.
 func respond(c *call, status int, body []byte) {
 	c.Header().Set("Content-Type", mediaJSON)
 	write(c, status, body)
@@ -128,11 +132,13 @@ func respondRaw(c *call, raw []byte) error {
 	return nil
 }
 
+// plain answers with text: paths, methods and media types that do not exist have no resource to speak about.
 func plain(c *call, status int, text string) {
 	c.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	write(c, status, []byte(text))
 }
 
+// write sends all of a body at once, with its length.
 func write(c *call, status int, body []byte) {
 	c.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.Header().Set("X-Content-Type-Options", "nosniff")

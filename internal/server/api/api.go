@@ -161,6 +161,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serve finds out who asks, unless the path is open to everybody, and lets the handler answer.
 func (a *API) serve(c *call, n *node, serve handler) (err error) {
 	if !n.open {
 		if c.who, err = a.identify(c.r); err != nil {
@@ -182,6 +183,7 @@ func (a *API) survive(c *call) {
 	}
 }
 
+// readOnly says whether nobody may write a kind through this API.
 func (a *API) readOnly(k *resource.Kind) bool { return k.ReadOnly || a.o.ReadOnly }
 
 // titled gives an error a title unless it has one. The title says what was tried, in the peer's words.

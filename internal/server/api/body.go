@@ -55,6 +55,7 @@ func (d document) warnings() []string {
 	return texts
 }
 
+// givenTwice is a warning and not an error: encoding/json takes such documents, and so do the peers.
 const givenTwice = "given more than once, the last one counts"
 
 // violations are what strict reading refuses.
@@ -147,6 +148,7 @@ type level struct {
 	index int
 }
 
+// take looks at the next token: a key, the begin or end of an object or list, or a simple value.
 func (w *walk) take(token json.Token) error {
 	if d, ok := token.(json.Delim); ok && (d == '}' || d == ']') {
 		w.open = w.open[:len(w.open)-1]
@@ -195,6 +197,7 @@ func (w *walk) next() {
 	}
 }
 
+// path is where the walk is, in the form of field paths: `networking.inbound[0].port`.
 func (w *walk) path() string {
 	path := ""
 	for _, l := range w.open {

@@ -20,11 +20,13 @@ func (a *API) index(c *call) error {
 	return nil
 }
 
+// whoAmI shows a client what it may hope for.
 func (a *API) whoAmI(c *call) error {
 	respond(c, http.StatusOK, encode(c.who))
 	return nil
 }
 
+// configuration is shown as it is, compact: it is the one answer that is not laid out.
 func (a *API) configuration(c *call) error {
 	respond(c, http.StatusOK, append(slices.Clone(a.o.Config), '\n'))
 	return nil
@@ -43,6 +45,7 @@ type policyEntry struct {
 	Outbound     bool   `json:"isOutbound"`
 }
 
+// policies lists the kinds that are policies, for pages in the browser.
 func (a *API) policies(c *call) error {
 	list := []policyEntry{}
 	for _, k := range a.sorted() {
@@ -70,6 +73,7 @@ type resourceEntry struct {
 	Singular   string        `json:"singularDisplayName"`
 }
 
+// policyTraits tell where a policy has target references.
 type policyTraits struct {
 	From        bool `json:"hasFromTargetRef"`
 	Rules       bool `json:"hasRulesTargetRef"`
@@ -78,6 +82,7 @@ type policyTraits struct {
 	TargetRef   bool `json:"isTargetRef"`
 }
 
+// resources lists all kinds, so that clients need not know them: `kumactl export` of Kuma walks through this list.
 func (a *API) resources(c *call) error {
 	list := []resourceEntry{}
 	for _, k := range a.sorted() {
@@ -99,6 +104,7 @@ func (a *API) resources(c *call) error {
 	return nil
 }
 
+// sorted gives the kinds by name, the order of both lists.
 func (a *API) sorted() []*resource.Kind {
 	return slices.SortedFunc(slices.Values(a.kinds()), func(x, y *resource.Kind) int { return cmp.Compare(x.Name, y.Name) })
 }
@@ -121,6 +127,7 @@ func displayName(k *resource.Kind) string {
 	return b.String()
 }
 
+// plural of a display name; all that it has to know are the kinds that exist.
 func plural(name string) string {
 	switch {
 	case strings.HasSuffix(name, "y") && !strings.ContainsAny(name[len(name)-2:len(name)-1], "aeiou"):

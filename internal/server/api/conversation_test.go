@@ -133,7 +133,7 @@ func converse(t *testing.T, file []byte) []byte {
 		}
 		method, path, _ := strings.Cut(request[0], " ")
 		at := 1
-		for at < len(request) && strings.Contains(request[at], ":") && strings.IndexAny(request[at][:1], "{[\"") < 0 {
+		for at < len(request) && strings.Contains(request[at], ":") && !strings.ContainsAny(request[at][:1], "{[\"") {
 			at++
 		}
 		out.WriteString(transcript(t, p.ask(method, path, strings.Join(request[at:], "\n"), request[1:at]...), strings.Contains(options, "layout")))

@@ -15,6 +15,7 @@ import (
 // systemNamespace is where objects go when the query names no namespace.
 const systemNamespace = "kuma-system"
 
+// kubernetes says whether a format is that of Kubernetes objects.
 func kubernetes(format string) bool { return format == "k8s" || format == "kubernetes" }
 
 // formatted is a resource as `format=` asks for: as it is, or as the object that Kubernetes would hold.
@@ -45,6 +46,7 @@ type object struct {
 	Type       string          `json:"type,omitempty"`
 }
 
+// objectMeta has no labels but the mesh: the others are computed anew by the control plane that gets the object.
 type objectMeta struct {
 	Name      string            `json:"name"`
 	Namespace string            `json:"namespace,omitempty"`
@@ -52,6 +54,7 @@ type objectMeta struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 }
 
+// objectJSON writes the object that Kubernetes would hold for a resource.
 func objectJSON(r *resource.Resource, namespace string) ([]byte, error) {
 	spec, err := r.SpecJSON()
 	if err != nil {
@@ -131,6 +134,7 @@ func (a *API) byKRI(c *call) error {
 	return show(c, r)
 }
 
+// badRequest is about the request itself, not about a resource in it.
 func badRequest(format string, args ...any) error {
 	return &problem.Error{Code: problem.Invalid, Title: "Bad Request", Detail: "bad request: " + fmt.Sprintf(format, args...)}
 }

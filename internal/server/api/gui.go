@@ -2,6 +2,7 @@ package api
 
 import "net/http"
 
+// guiPath is where Kuma has its page; GET / names it.
 const guiPath = "/gui"
 
 // guiPage stands where a page in the browser would be.

@@ -56,6 +56,7 @@ type rulesAnswer struct {
 	Rules       []*policy.Inspection `json:"rules"`
 }
 
+// rules shows what the policies of a mesh come to for one proxy.
 func (a *API) rules(k *resource.Kind) handler {
 	return func(c *call) error {
 		r, _, err := a.one(c, k)
@@ -113,6 +114,7 @@ func (a *API) config(k *resource.Kind) handler {
 	}
 }
 
+// status shows what became of what the proxy was sent; one that never came is shown as not connected.
 func (a *API) status(k *resource.Kind) handler {
 	return func(c *call) error {
 		if _, _, err := a.one(c, k); err != nil {
@@ -227,6 +229,7 @@ func difference(before, after map[string]map[string]json.RawMessage) []patch {
 	return steps
 }
 
+// union gives the keys of both.
 func union[V any](a, b map[string]V) map[string]bool {
 	keys := map[string]bool{}
 	for k := range a {

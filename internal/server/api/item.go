@@ -27,6 +27,7 @@ type picture struct {
 	computed map[string]resource.Computed
 }
 
+// picture is taken once for an answer, so that all parts of it are from the same revision.
 func (a *API) picture() picture { return picture{a.o.Store.Snapshot(), a.computed} }
 
 // Get overrides the snapshot's for computed kinds.
@@ -90,6 +91,7 @@ func (a *API) one(c *call, k *resource.Kind) (*resource.Resource, picture, error
 	return r, p, nil
 }
 
+// get answers with one resource.
 func (a *API) get(k *resource.Kind) handler {
 	return func(c *call) error {
 		r, _, err := a.one(c, k)
@@ -127,6 +129,7 @@ func (a *API) gate(c *call, k *resource.Kind, p picture) error {
 	return a.mayWrite(c.who, k)
 }
 
+// put makes or replaces a resource. Admission decides; here the document is read and held against rights.
 func (a *API) put(k *resource.Kind) handler {
 	return func(c *call) error {
 		if err := a.gate(c, k, a.picture()); err != nil {
@@ -165,6 +168,7 @@ func (a *API) put(k *resource.Kind) handler {
 	}
 }
 
+// answerPut says whether the resource is new, and what its writer should know. The resource itself is not sent back.
 func answerPut(c *call, o admission.Outcome) {
 	status := http.StatusOK
 	if o.Result == admission.Created {
@@ -190,6 +194,7 @@ func (a *API) strict(c *call, d document) error {
 	return nil
 }
 
+// delete removes a resource. What is not there is not found, whoever asks; rights come after that.
 func (a *API) delete(k *resource.Kind) handler {
 	return func(c *call) error {
 		p := a.picture()

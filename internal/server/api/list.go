@@ -54,10 +54,12 @@ func pageOf(query url.Values) (page, error) {
 	return p, nil
 }
 
+// wrongSize is about the parameter `size`.
 func wrongSize(reason string) error {
 	return &problem.Error{Code: problem.Invalid, Detail: "Invalid page size", Violations: problem.Violations{{Field: "size", Message: reason}}} // wire: clients show it
 }
 
+// wrongOffset is about the parameter `offset`; the peer names no field for it.
 func wrongOffset(reason string) error {
 	return problem.New(problem.Invalid, "invalid: invalid offset: %s", reason)
 }
@@ -99,6 +101,7 @@ func filterOf(c *call, k *resource.Kind) (filter, error) {
 	}, nil
 }
 
+// labelFilters reads filter[labels.key]=value. Of several for one key the last counts; all keys must match, exactly.
 func labelFilters(pattern string, query url.Values) (map[string]string, error) {
 	labels := map[string]string{}
 	for name, values := range query {
@@ -131,6 +134,7 @@ func tagFilters(given []string) tagMatch {
 	return tags
 }
 
+// match says whether one set of tags has all that is asked for: the tags of one inbound, not of several together.
 func (m tagMatch) match(tags map[string]string) bool {
 	for key, want := range m {
 		value, ok := tags[key]
@@ -141,6 +145,7 @@ func (m tagMatch) match(tags map[string]string) bool {
 	return true
 }
 
+// gatewayFilter reads gateway=true|false|builtin|delegated, in any case of letters.
 func gatewayFilter(pattern string, k *resource.Kind, given string) (filter, error) {
 	is := func(want func(string) bool) filter {
 		return func(r *resource.Resource) bool { return want(k.Gateway(r.Spec)) }
@@ -195,6 +200,7 @@ func (a *API) slice(c *call, k *resource.Kind) (items []*resource.Resource, next
 	return items, nextPage(c, p, total), total, nil
 }
 
+// count is the length of a whole list; for stored kinds nobody walks through it.
 func (p picture) count(kind, mesh string) int {
 	if c, ok := p.computed[kind]; ok {
 		return len(c.All(p.Snapshot, mesh))
@@ -217,6 +223,7 @@ func nextPage(c *call, p page, total int) *string {
 	return &text
 }
 
+// list answers with a page of the resources of a mesh, or of all meshes.
 func (a *API) list(k *resource.Kind) handler {
 	return func(c *call) error {
 		items, next, total, err := a.slice(c, k)

@@ -35,6 +35,7 @@ func (a *API) overview(k *resource.Kind) handler {
 	}
 }
 
+// overviews answers with a page of resources and their insights; it is narrowed down like the list of the resources.
 func (a *API) overviews(k *resource.Kind) handler {
 	return func(c *call) error {
 		items, next, total, err := a.slice(c, k)

@@ -10,6 +10,7 @@ import (
 	"github.com/kumactl/kumactl/internal/resource"
 )
 
+// mediaJSON is what nearly all paths take and give.
 const mediaJSON = "application/json"
 
 // node is one step of a path. Steps with a fixed word go before the one that takes any word.
@@ -30,6 +31,7 @@ type method struct {
 	serve handler
 }
 
+// method finds the handler for an HTTP method, nil when the path does not have it.
 func (n *node) method(name string) handler {
 	for _, m := range n.methods {
 		if m.name == name {
@@ -39,6 +41,7 @@ func (n *node) method(name string) handler {
 	return nil
 }
 
+// allowed is the Allow header of a path.
 func (n *node) allowed() string {
 	names := make([]string, len(n.methods))
 	for i, m := range n.methods {
@@ -90,6 +93,7 @@ func (n *node) find(steps []string, c *call) *node {
 	return found
 }
 
+// follow goes on with the rest of the steps. A fixed word that leads nowhere is tried as any word too.
 func (n *node) follow(steps []string, words *[]string) *node {
 	if len(steps) == 0 {
 		if n.methods == nil {
@@ -206,6 +210,7 @@ func (a *API) addKind(k *resource.Kind) {
 	}
 }
 
+// addOverview gives the paths of overviews, and the older ones that clients of Kuma still ask for.
 func (a *API) addOverview(k *resource.Kind, paths []string) {
 	one, all := method{http.MethodGet, a.overview(k)}, method{http.MethodGet, a.overviews(k)}
 	for _, p := range paths {
@@ -226,6 +231,7 @@ func (a *API) addOverview(k *resource.Kind, paths []string) {
 	a.routes.add(legacy+"/{name}", one)
 }
 
+// addProxy gives the paths below a proxy that show what became of it.
 func (a *API) addProxy(k *resource.Kind, at string) {
 	a.routes.add(at+"/_rules", method{http.MethodGet, a.rules(k)})
 	a.routes.add(at+"/_config", method{http.MethodGet, a.config(k)})

@@ -54,6 +54,7 @@ type subject struct {
 	volatile bool
 }
 
+// wants says whether a change is to be told. A mesh belongs to itself.
 func (s subject) wants(k resource.Key) bool {
 	return s.kinds[k.Kind] && (s.mesh == "" || k.Mesh == s.mesh || k.Mesh == "" && k.Name == s.mesh)
 }
@@ -70,11 +71,16 @@ func (a *API) watch(c *call) error {
 			return badRequest("from %q is no revision", given)
 		}
 	}
+	full := problem.New(problem.Unavailable, "%d watches are open already", len(a.watches))
+	// Strangers get half of the places, so that they cannot keep the administrator out.
+	if !c.who.admin() && 2*len(a.watches) >= cap(a.watches) {
+		return full
+	}
 	select {
 	case a.watches <- struct{}{}:
 		defer func() { <-a.watches }()
 	default:
-		return problem.New(problem.Unavailable, "%d watches are open already, no more are served", cap(a.watches))
+		return full
 	}
 	s := &stream{c: c, events: wants(c.r.Header.Values("Accept"), []string{mediaEvents}) && !wants(c.r.Header.Values("Accept"), []string{mediaLines})}
 	// Before the start is told, so that nothing is missed after it.
@@ -95,6 +101,7 @@ func (a *API) watch(c *call) error {
 	return nil
 }
 
+// subjectOf reads the query of a watch. Kinds that the caller may not read are refused when asked for, and left out otherwise.
 func (a *API) subjectOf(c *call) (subject, error) {
 	query := c.r.URL.Query()
 	about := subject{kinds: map[string]bool{}, mesh: query.Get("mesh")}
@@ -191,6 +198,7 @@ type stream struct {
 	buffer bytes.Buffer
 }
 
+// begin answers; what follows is the stream.
 func (s *stream) begin() {
 	media := mediaLines
 	if s.events {
@@ -201,6 +209,7 @@ func (s *stream) begin() {
 	s.c.WriteHeader(http.StatusOK)
 }
 
+// sendNews sends what of a batch is to be told, in one write.
 func (s *stream) sendNews(n news, about subject) error {
 	if n.resync != 0 {
 		return s.send(watchEvent{Event: "resync", Revision: n.resync})
@@ -240,6 +249,7 @@ func (s *stream) send(e watchEvent) error {
 	return s.flush()
 }
 
+// append puts an event into the buffer, as a line or as a server-sent event.
 func (s *stream) append(e watchEvent) error {
 	raw, err := marshal(e)
 	if err != nil {
@@ -254,6 +264,7 @@ func (s *stream) append(e watchEvent) error {
 	return nil
 }
 
+// blank is an empty line, which both formats overlook.
 func (s *stream) blank() error {
 	s.buffer.WriteByte('\n')
 	return s.flush()

@@ -141,9 +141,13 @@ func TestWatchSaysWhatItMissed(t *testing.T) {
 }
 
 func TestWatchesAreBounded(t *testing.T) {
-	p := start(t, func(o *api.Options) { o.Watches = 1 })
+	p := start(t, func(o *api.Options) { o.Watches = 2 })
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
+	follow(t, server.URL+"/_watch", "")()
+	if got := p.ask(http.MethodGet, "/_watch", "", "From: 10.0.0.7:50000"); got.Code != http.StatusServiceUnavailable {
+		t.Errorf("a stranger: %d %s", got.Code, got.Body)
+	}
 	follow(t, server.URL+"/_watch", "")()
 	for path, want := range map[string]int{"/_watch": http.StatusServiceUnavailable, "/_watch?kind=Nope": http.StatusBadRequest, "/_watch?from=x": http.StatusBadRequest} {
 		if got := p.ask(http.MethodGet, path, ""); got.Code != want {
