@@ -26,7 +26,8 @@ const readyWithin = 30 * time.Second
 
 // TestScripts runs testdata/script. Beside the usual commands there are:
 //
-//	controlplane [NAME=VALUE...]   starts a control plane on free ports with the store in $WORK/cp, and makes it the current one
+//	controlplane [NAME=VALUE...]   starts a control plane on free ports with the store in $WORK/cp, and makes it the current one;
+//	                               $API and $API_TLS are its addresses
 //	endcontrolplane                ends it
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -81,6 +82,7 @@ func startPlane(ts *testscript.TestScript, _ bool, settings []string) {
 	api := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	ts.Check(p.wait(fmt.Sprintf("http://127.0.0.1:%d/ready", ports[3])))
 	ts.Setenv("API", api)
+	ts.Setenv("API_TLS", fmt.Sprintf("https://127.0.0.1:%d", ports[1]))
 	ts.Check(ts.Exec("kumactl", "config", "control-planes", "add", "--overwrite", "--name", "here", "--address", api))
 }
 
