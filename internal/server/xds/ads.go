@@ -139,7 +139,7 @@ func (s *Server) admit(ctx context.Context, n *node, stream *stream) (*session, 
 	if err := s.authenticated(ctx, key); err != nil {
 		return nil, err
 	}
-	p, err := s.fleet.enter(ctx, key)
+	p, err := s.fleet.enter(ctx, key, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -215,15 +215,15 @@ func statusOf(err error) error {
 // serve answers until the stream ends. It alone sends.
 func (s *session) serve(ss grpc.ServerStream, requests <-chan incoming) error {
 	ctx := ss.Context()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
 	for {
 		wait, err := s.flush(ss)
 		if err != nil {
 			return err
 		}
+		// Mostly there is nothing to wait for, and no timer.
+		var due <-chan time.Time
 		if wait > 0 {
-			timer.Reset(wait)
+			due = time.After(wait)
 		}
 		select {
 		case in := <-requests:
@@ -238,7 +238,7 @@ func (s *session) serve(ss grpc.ServerStream, requests <-chan incoming) error {
 			s.adopt()
 		case err := <-s.end:
 			return err
-		case <-timer.C:
+		case <-due:
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}

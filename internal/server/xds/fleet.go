@@ -44,6 +44,9 @@ type proxy struct {
 	// last is the session that ended last.
 	last *session
 	past *kumapb.DiscoverySubscription
+	// replacements counts sessions that were replaced since a time.
+	replacements int
+	since        time.Time
 	// arriving counts streams that are between their first request and their session.
 	arriving int
 	// due is when a Dataplane that came with its proxy is to go; zero when it stays.
@@ -92,6 +95,14 @@ func (f *fleet) get(key resource.Key) *proxy {
 	return f.proxies[key]
 }
 
+// size is the number of proxies that are known, connected or not.
+func (f *fleet) size() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.proxies)
+}
+
+// at gives the entry of a proxy, made if it is new. The caller holds mu.
 func (f *fleet) at(key resource.Key) *proxy {
 	p := f.proxies[key]
 	if p == nil {
@@ -101,16 +112,26 @@ func (f *fleet) at(key resource.Key) *proxy {
 	return p
 }
 
+// Two proxies of one name would replace each other for ever, so there is a limit to how often that happens in a while.
+const (
+	maxReplacements  = 10
+	replacementsTime = 30 * time.Second
+)
+
 // enter keeps a proxy's Dataplane from going while it connects. When it is just going, enter waits until it has gone: what is
 // stored can be relied upon afterwards. Each enter is followed by one call of connect or retreat.
-func (f *fleet) enter(ctx context.Context, key resource.Key) (*proxy, error) {
+func (f *fleet) enter(ctx context.Context, key resource.Key, now time.Time) (*proxy, error) {
 	f.mu.Lock()
 	for {
 		p := f.at(key)
 		leaving := p.leaving
 		if leaving == nil {
+			defer f.mu.Unlock()
+			if p.session != nil && p.replacements >= maxReplacements && now.Sub(p.since) < replacementsTime {
+				return nil, status.Errorf(codes.Unavailable,
+					"more than one proxy connects as %s of mesh %s: there is already an active stream, and %d were replaced", key.Name, key.Mesh, p.replacements)
+			}
 			p.arriving++
-			f.mu.Unlock()
 			return p, nil
 		}
 		f.mu.Unlock()
@@ -139,6 +160,12 @@ func (f *fleet) connect(s *session) (replaced *session) {
 	p.arriving--
 	p.session, p.due = s, time.Time{}
 	f.moved = append(f.moved, p)
+	if replaced != nil {
+		if s.connected.Sub(p.since) >= replacementsTime {
+			p.replacements, p.since = 0, s.connected
+		}
+		p.replacements++
+	}
 	f.mu.Unlock()
 	if replaced != nil {
 		replaced.stop(status.Error(codes.Aborted, "replaced by a newer stream of the same proxy"))

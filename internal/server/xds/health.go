@@ -29,12 +29,20 @@ import (
 	"github.com/kumactl/kumactl/internal/store"
 )
 
-// How often a proxy reports. Without probes of an application all that can be found out is that Envoy drains; a thousand proxies
-// that say so every ten seconds are not felt.
-const (
-	probedInterval = 5 * time.Second
-	plainInterval  = 10 * time.Second
-)
+// probedInterval is how often a proxy reports when it probes applications.
+const probedInterval = 5 * time.Second
+
+// plainInterval is how often a proxy reports that has no application to probe. Then all that can be found out is that it drains,
+// which takes 30 seconds by default; each report costs a wake-up, so the more there are, the rarer they come.
+func plainInterval(proxies int) time.Duration {
+	switch {
+	case proxies <= 100:
+		return 5 * time.Second
+	case proxies <= 400:
+		return 10 * time.Second
+	}
+	return 25 * time.Second
+}
 
 // adminCluster is the cluster whose health is that of Envoy itself.
 const adminCluster = "kuma:envoy:admin"
@@ -93,7 +101,7 @@ func (s *Server) checkHealth(ss grpc.ServerStream) error {
 	c := &checkup{key: key, node: envoy.ParseNode(r.node.metadata)}
 	r.node = nil
 	for {
-		if m := c.specify(s.store.Snapshot()); m != nil {
+		if m := c.specify(s.store.Snapshot(), plainInterval(s.fleet.size())); m != nil {
 			if err := ss.SendMsg(m); err != nil {
 				return err
 			}
@@ -130,19 +138,19 @@ func (s *Server) firstHealth(ss grpc.ServerStream, r *healthRequest) error {
 type checkup struct {
 	key  resource.Key
 	node envoy.Node
-	// seen is the Dataplane that the last specifier is for.
-	seen  *resource.Resource
-	asked bool
-	sent  string
+	// seen is the Dataplane that the last specifier is for, interval what it says without probes.
+	seen     *resource.Resource
+	interval time.Duration
+	sent     string
 }
 
 // specify gives the specifier if it has changed.
-func (c *checkup) specify(all resource.Reader) message {
+func (c *checkup) specify(all resource.Reader, interval time.Duration) message {
 	stored, _ := all.Get(c.key)
-	if c.asked && stored == c.seen {
+	if interval == c.interval && stored == c.seen {
 		return nil
 	}
-	c.seen, c.asked = stored, true
+	c.seen, c.interval = stored, interval
 	var dp *kumapb.Dataplane
 	if stored != nil {
 		dp = stored.Spec.(*kumapb.Dataplane)
@@ -152,7 +160,7 @@ func (c *checkup) specify(all resource.Reader) message {
 			dp = own.Spec.(*kumapb.Dataplane)
 		}
 	}
-	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(specifier(dp, c.node))
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(specifier(dp, c.node, interval))
 	if err != nil || string(raw) == c.sent {
 		return nil
 	}
@@ -161,8 +169,8 @@ func (c *checkup) specify(all resource.Reader) message {
 }
 
 // specifier says what to check: Envoy itself, and the applications that have a probe.
-func specifier(dp *kumapb.Dataplane, n envoy.Node) *healthv3.HealthCheckSpecifier {
-	spec := &healthv3.HealthCheckSpecifier{Interval: durationpb.New(plainInterval)}
+func specifier(dp *kumapb.Dataplane, n envoy.Node, interval time.Duration) *healthv3.HealthCheckSpecifier {
+	spec := &healthv3.HealthCheckSpecifier{Interval: durationpb.New(interval)}
 	if address := adminAddress(n); address != nil {
 		check := healthCheck(&kumapb.Dataplane_Networking_Inbound_ServiceProbe{})
 		check.HealthChecker = &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{Path: "/ready"}}
@@ -261,10 +269,12 @@ func (l *lifecycle) found(ctx context.Context, c *checkup, report []byte) bool {
 	if !ok {
 		return false
 	}
-	next := stored.Clone()
-	if !judge(next.Spec.(*kumapb.Dataplane).GetNetworking(), healthOf(&answer)) {
+	healthy := healthOf(&answer)
+	if !judge(stored.Spec.(*kumapb.Dataplane).GetNetworking(), healthy, false) {
 		return true
 	}
+	next := stored.Clone()
+	judge(next.Spec.(*kumapb.Dataplane).GetNetworking(), healthy, true)
 	revision := stored.Revision
 	_, err := l.admission.Put(ctx, store.Writer{Who: c.key.Name, Source: sourceHealth},
 		[]admission.Request{{Resource: next, IfRevision: &revision}})
@@ -289,10 +299,9 @@ func healthOf(answer *healthv3.EndpointHealthResponse) map[string]bool {
 	return healthy
 }
 
-// judge sets the state of inbounds: that of the application where it has a probe, else that of Envoy. It says whether anything
-// changed.
-func judge(net *kumapb.Dataplane_Networking, healthy map[string]bool) bool {
-	any := false
+// judge says whether the state of an inbound differs from what was found: that of the application where it has a probe, else that
+// of Envoy. It sets the states if it may change them.
+func judge(net *kumapb.Dataplane_Networking, healthy map[string]bool, change bool) (differs bool) {
 	for _, in := range net.GetInbound() {
 		if in.GetState() == kumapb.Dataplane_Networking_Inbound_Ignored {
 			continue
@@ -309,12 +318,14 @@ func judge(net *kumapb.Dataplane_Networking, healthy map[string]bool) bool {
 		if good {
 			state = kumapb.Dataplane_Networking_Inbound_Ready
 		}
-		if in.GetState() != state {
-			in.State, any = state, true
-		}
-		if in.GetServiceProbe() != nil && (in.GetHealth() == nil || in.GetHealth().GetReady() != good) {
-			in.Health, any = &kumapb.Dataplane_Networking_Inbound_Health{Ready: good}, true
+		probed := in.GetServiceProbe() != nil && (in.GetHealth() == nil || in.GetHealth().GetReady() != good)
+		differs = differs || probed || in.GetState() != state
+		if change {
+			in.State = state
+			if probed {
+				in.Health = &kumapb.Dataplane_Networking_Inbound_Health{Ready: good}
+			}
 		}
 	}
-	return any
+	return differs
 }

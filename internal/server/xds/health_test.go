@@ -136,7 +136,7 @@ func TestADrainingProxyGetsNoTraffic(t *testing.T) {
 	p := start(t, nil)
 	p.put(decode(t, dataplane.Kind, web("b-1", "10.0.0.2", "back")))
 	c := check(t, p, "b-1")
-	if clusters, interval := c.specifier(); !slices.Equal(clusters, []string{"kuma:envoy:admin"}) || interval != "10s" {
+	if clusters, interval := c.specifier(); !slices.Equal(clusters, []string{"kuma:envoy:admin"}) || interval != "5s" {
 		t.Errorf("checks %v every %s", clusters, interval)
 	}
 	c.report(map[string]bool{"kuma:envoy:admin": false})

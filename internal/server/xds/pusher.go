@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kumactl/kumactl/internal/envoy"
@@ -29,6 +30,8 @@ type pusher struct {
 	quiet, holdOff time.Duration
 
 	picture *view.Picture
+	// shown is the picture for everybody else.
+	shown atomic.Pointer[view.Picture]
 	// connected proxies by mesh and name, and by mesh and service that they consume.
 	connected map[string]map[string]*proxy
 	consumers map[string]map[string]map[*proxy]struct{}
@@ -119,6 +122,7 @@ func (h *pusher) follow(ctx context.Context, watch *store.Watch, to chan<- []sto
 func (h *pusher) load() *store.Watch {
 	snapshot := h.store.Snapshot()
 	h.picture = view.New(snapshot, h.kinds)
+	h.shown.Store(h.picture)
 	return h.store.Watch(snapshot.Revision())
 }
 
@@ -180,6 +184,7 @@ func (h *pusher) apply(changes []store.Change) {
 	changes = slices.DeleteFunc(changes, func(c store.Change) bool { return c.Revision <= have })
 	next, touched := h.picture.Next(changes)
 	h.picture = next
+	h.shown.Store(next)
 	var again []*proxy
 	fewer := map[*proxy][]string{}
 	for mesh, t := range touched.Meshes {

@@ -23,6 +23,7 @@ const (
 	maxHandshakes    = 64
 	greetingTime     = 5 * time.Second
 	keepaliveTime    = 15 * time.Second
+	pingTime         = 5 * time.Minute
 	idleTime         = 30 * time.Second
 	maxStreams       = 100
 	maxMessageBytes  = 4 << 20
@@ -44,14 +45,18 @@ const (
 //
 // The certificate is config's. The streams need Run beside it: they are not answered before the state is loaded.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	discovery := grpc.NewServer(
-		grpc.ForceServerCodecV2(codec{}),
+		grpc.ForceServerCodecV2(newCodec()),
 		// Reads go straight to the TLS connection, which has a buffer; the write buffer is there only while something is written.
 		grpc.ReadBufferSize(0), grpc.WriteBufferSize(writeBufferBytes), grpc.SharedWriteBuffer(true),
 		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(2*windowBytes),
 		grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(greetingTime), grpc.WaitForHandlers(true),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTime, MaxConnectionIdle: idleTime}),
+		// The kernel finds out who is gone (keepAlive); pings are for where it cannot. A thousand proxies pinged every 15 seconds
+		// would be felt.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingTime, Timeout: keepaliveTime, MaxConnectionIdle: idleTime}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveTime, PermitWithoutStream: true}),
 	)
 	s.register(discovery)
@@ -67,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 	web := &http.Server{
 		ReadHeaderTimeout: greetingTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: keepaliveTime, PingTimeout: keepaliveTime},
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingTime, PingTimeout: keepaliveTime},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 				discovery.ServeHTTP(w, r)
@@ -88,6 +93,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		web.Close()
 	})
 	err := m.accept(ctx, ln)
+	cancel()
 	wg.Wait()
 	s.streams.Wait()
 	return err
@@ -100,27 +106,27 @@ type multiplexer struct {
 	discovery, web *connQueue
 }
 
-// accept takes connections until the context ends. While too many are being greeted the kernel keeps the others waiting.
+// accept takes connections until the context ends. Each of a fixed number of goroutines takes one and greets it, so that their
+// stacks, which a handshake makes large, are used again; while all are busy the kernel keeps the others waiting.
 func (m *multiplexer) accept(ctx context.Context, ln net.Listener) error {
+	failed := make(chan error, maxHandshakes)
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	slots := make(chan struct{}, maxHandshakes)
+	for range maxHandshakes {
+		wg.Go(func() { failed <- m.acceptSome(ctx, ln) })
+	}
+	wg.Wait()
+	return <-failed
+}
+
+func (m *multiplexer) acceptSome(ctx context.Context, ln net.Listener) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 5*time.Millisecond, time.Second
 	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause.Reset()
-			wg.Go(func() {
-				defer func() { <-slots }()
-				m.greet(ctx, conn)
-			})
+			m.greet(ctx, conn)
 			continue
 		case ctx.Err() != nil:
 			return nil
@@ -129,7 +135,6 @@ func (m *multiplexer) accept(ctx context.Context, ln net.Listener) error {
 		}
 		// Out of file descriptors, mostly.
 		m.log.Warn("no connection accepted", "error", err)
-		<-slots
 		select {
 		case <-time.After(pause.NextBackOff()):
 		case <-ctx.Done():
@@ -139,48 +144,42 @@ func (m *multiplexer) accept(ctx context.Context, ln net.Listener) error {
 
 // greet makes the TLS handshake and passes the connection on, or closes it.
 func (m *multiplexer) greet(ctx context.Context, raw net.Conn) {
-	limited, cancel := context.WithTimeout(ctx, greetingTime)
-	defer cancel()
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	keepAlive(raw)
 	caller := &caller{Conn: raw}
 	conn := tls.Server(caller, m.config)
-	if err := conn.HandshakeContext(limited); err != nil {
+	err := raw.SetDeadline(time.Now().Add(greetingTime))
+	if err == nil {
+		err = conn.Handshake()
+	}
+	var head []byte
+	protocol := conn.ConnectionState().NegotiatedProtocol
+	if err == nil && protocol == "" {
+		// Nothing was offered; the first bytes tell.
+		head = make([]byte, len(preface))
+		_, err = io.ReadFull(conn, head)
+	}
+	if err == nil {
+		err = raw.SetDeadline(time.Time{})
+	}
+	switch {
+	case err != nil:
 		m.log.Debug("no TLS with a data plane", "from", raw.RemoteAddr().String(), "error", err)
 		raw.Close()
-		return
-	}
-	switch protocol := conn.ConnectionState().NegotiatedProtocol; {
 	case protocol == protocolHTTP2 && !caller.mixed:
 		m.discovery.push(conn)
 	case protocol != "":
 		m.web.push(conn)
-	default:
-		m.unnamed(limited, conn)
-	}
-}
-
-// unnamed decides by the first bytes.
-func (m *multiplexer) unnamed(ctx context.Context, conn *tls.Conn) {
-	const preface = "PRI "
-	head := make([]byte, len(preface))
-	deadline, _ := ctx.Deadline()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	err := conn.SetReadDeadline(deadline)
-	if err == nil {
-		_, err = io.ReadFull(conn, head)
-	}
-	if err == nil {
-		err = conn.SetReadDeadline(time.Time{})
-	}
-	switch {
-	case err != nil:
-		conn.Close()
 	case string(head) == preface:
 		m.discovery.push(&readAgain{conn, head})
 	default:
 		m.web.push(&readAgain{conn, head})
 	}
 }
+
+// preface is how HTTP/2 begins.
+const preface = "PRI "
 
 // caller is a connection that remembers whether its client offered both protocols.
 type caller struct {
@@ -210,6 +209,17 @@ func (r *readAgain) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return r.Conn.Read(p)
+}
+
+// keepAlive makes the kernel end connections whose other side does not answer for twice keepaliveTime.
+func keepAlive(raw net.Conn) {
+	conn, ok := raw.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	// Where the system does not take it, pings are left.
+	_ = conn.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepaliveTime, Interval: keepaliveTime / 3, Count: 3})
+	unanswered(conn, 2*keepaliveTime)
 }
 
 // connQueue is a listener whose connections come from the multiplexer.

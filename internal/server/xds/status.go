@@ -12,6 +12,7 @@ import (
 	"github.com/kumactl/kumactl/internal/kumapb"
 	"github.com/kumactl/kumactl/internal/resource/insight"
 	"github.com/kumactl/kumactl/internal/store"
+	"github.com/kumactl/kumactl/internal/view"
 )
 
 // ProxyStatus is how a proxy stands, as of now. It is not stored.
@@ -76,6 +77,9 @@ func (s *Server) Status(mesh, name string) (ProxyStatus, bool) {
 	return status, true
 }
 
+// Picture gives the meshes as the streams see them; nil before Run has begun.
+func (s *Server) Picture() *view.Picture { return s.pusher.shown.Load() }
+
 // Config gives the very configuration that a proxy's stream sends, or sent last; false when none was computed since the start.
 func (s *Server) Config(mesh, name string) (*envoy.Config, bool) {
 	p := s.fleet.get(dataplaneKey(mesh, name))
@@ -121,7 +125,7 @@ func (w *reporter) run(ctx context.Context) {
 			return
 		case <-w.wake:
 		}
-		timer.Reset(w.every)
+		timer.Reset(w.pause())
 		select {
 		case <-ctx.Done():
 			return
@@ -140,6 +144,12 @@ func (w *reporter) run(ctx context.Context) {
 			w.fleet.mu.Unlock()
 		}
 	}
+}
+
+// pause grows with the number of proxies: a change that all get makes all insights be written, which costs more than the change.
+func (w *reporter) pause() time.Duration {
+	const perProxy = 10 * time.Millisecond
+	return min(max(w.every, time.Duration(w.fleet.size())*perProxy), 10*w.every)
 }
 
 // arrived begins a connection's part of the insight. The one before it is kept: the one that it replaced, or the one that is stored.

@@ -43,7 +43,7 @@ func TestTrap2EndpointsFollowChangedClusters(t *testing.T) {
 	c := connect(t, p, "web-1", web("web-1", "10.0.0.1", "web", "back"))
 	c.full()
 	before := c.last[eds]
-	p.put(decode(t, meshtimeout.Kind, map[string]any{"type": "MeshTimeout", "mesh": "default", "name": "slow", "spec": map[string]any{
+	p.put(decode(t, meshtimeout.Kind, map[string]any{"type": "MeshTimeout", "mesh": "default", "name": "a-slow", "spec": map[string]any{
 		"targetRef": map[string]any{"kind": "Mesh"},
 		"to":        []any{map[string]any{"targetRef": map[string]any{"kind": "Mesh"}, "default": map[string]any{"connectionTimeout": "7s"}}},
 	}}))

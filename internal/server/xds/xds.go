@@ -42,7 +42,8 @@ type Options struct {
 	// Quiet and HoldOff bound how long changes are gathered before proxies are told: until none came for Quiet (5 ms when 0), at
 	// most HoldOff (50 ms when 0).
 	Quiet, HoldOff time.Duration
-	// ReportEvery is how often the insight of a proxy is written while it changes; 1 second when 0.
+	// ReportEvery is how often the insight of a proxy is written while it changes; 1 second when 0. With many proxies it is up to ten
+	// times as long.
 	ReportEvery time.Duration
 	// Logger gets what nobody is told otherwise. Silent when nil.
 	Logger *slog.Logger
