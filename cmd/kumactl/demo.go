@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kumactl/kumactl/internal/client"
 	"github.com/kumactl/kumactl/internal/demo"
 	"github.com/kumactl/kumactl/internal/problem"
 	"github.com/kumactl/kumactl/internal/render"
@@ -32,7 +31,7 @@ func newDemoCmd(a *app) *cobra.Command {
 			"beside each; sends traffic through them and shows what happened. Needs an Envoy; no root, no containers, no network.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.dataplanes = a.dataplanesOf
+			o.dataplanes = a.demoDataplanes
 			return demoRun(cmd.Context(), o)
 		},
 	}
@@ -93,15 +92,4 @@ func (o demoOptions) tables(ctx context.Context, d *demo.Demo, calls []demo.Call
 		})
 	}
 	return o.out.Table(table)
-}
-
-// dataplanesOf shows the data planes of the control plane at a URL, as `kumactl inspect dataplanes` does.
-func (a *app) dataplanesOf(ctx context.Context, url string) error {
-	o := &inspectDataplanesOptions{out: a.out, errs: a.errs, now: a.now, format: render.FormatTable, scope: scopeOptions{mesh: "default"}}
-	o.connect = func() (*client.Client, error) {
-		return a.connectTo(client.ControlPlane{
-			Name: "demo", Coordinates: client.Coordinates{APIServer: client.Endpoint{URL: url}},
-		})
-	}
-	return inspectDataplanesRun(ctx, o)
 }

@@ -120,10 +120,19 @@ func (o *inspectDataplanesOptions) nothing() {
 // dataplaneTable is a line for each proxy. Notes come from its state and from what it refused.
 func dataplaneTable(now time.Time, overviews []client.Overview, refused map[resource.Key]string) render.Table {
 	table := render.Table{Columns: []render.Column{
-		{Title: "MESH", Rank: 3}, {Title: "NAME"}, {Title: "TAGS", List: true, Rank: 1}, {Title: "STATUS"},
-		{Title: "LAST CONNECTED", Rank: 4}, {Title: "LAST UPDATED", Rank: 5}, {Title: "UPDATES", Rank: 3}, {Title: "ERRORS", Rank: 2},
-		{Title: "CERTIFICATE", Rank: 4, Optional: true}, {Title: "BACKEND", Rank: 6, Optional: true},
-		{Title: "VERSION", Rank: 6}, {Title: "ENVOY", Rank: 5}, {Title: "NOTES", Text: true, Optional: true},
+		{Title: "MESH", Rank: 3},
+		{Title: "NAME"},
+		{Title: "TAGS", List: true, Rank: 1},
+		{Title: "STATUS"},
+		{Title: "LAST CONNECTED", Rank: 4},
+		{Title: "LAST UPDATED", Rank: 5},
+		{Title: "UPDATES", Rank: 3},
+		{Title: "ERRORS", Rank: 2},
+		{Title: "CERTIFICATE", Rank: 4, Optional: true},
+		{Title: "BACKEND", Rank: 6, Optional: true},
+		{Title: "VERSION", Rank: 6},
+		{Title: "ENVOY", Rank: 5},
+		{Title: "NOTES", Text: true, Optional: true},
 	}}
 	for _, v := range overviews {
 		state, why := v.State()

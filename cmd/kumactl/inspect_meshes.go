@@ -78,7 +78,11 @@ func (o *inspectMeshesOptions) show(ctx context.Context, c *client.Client, out r
 // meshTable is a line for each mesh; DATAPLANES counts those that are online, and all.
 func meshTable(meshes []client.Mesh) render.Table {
 	table := render.Table{Columns: []render.Column{
-		{Title: "MESH"}, {Title: "DATAPLANES"}, {Title: "SERVICES"}, {Title: "DEGRADED", Rank: 2}, {Title: "MTLS", Rank: 1, Optional: true},
+		{Title: "MESH"},
+		{Title: "DATAPLANES"},
+		{Title: "SERVICES"},
+		{Title: "DEGRADED", Rank: 2},
+		{Title: "MTLS", Rank: 1, Optional: true},
 		{Title: "POLICIES", Rank: 1, List: true, Optional: true},
 	}}
 	for _, m := range meshes {

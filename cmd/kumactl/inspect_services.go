@@ -96,8 +96,13 @@ func serviceOverviews(list *client.List) *client.List {
 
 func serviceTable(services []client.Service, withMesh bool) render.Table {
 	table := render.Table{Columns: []render.Column{
-		{Title: "MESH"}, {Title: "SERVICE"}, {Title: "STATUS"}, {Title: "DATAPLANES"},
-		{Title: "TYPE", Rank: 1, Optional: true}, {Title: "ZONES", Rank: 3, List: true}, {Title: "ADDRESS", Rank: 2, Optional: true},
+		{Title: "MESH"},
+		{Title: "SERVICE"},
+		{Title: "STATUS"},
+		{Title: "DATAPLANES"},
+		{Title: "TYPE", Rank: 1, Optional: true},
+		{Title: "ZONES", Rank: 3, List: true},
+		{Title: "ADDRESS", Rank: 2, Optional: true},
 	}}
 	for _, s := range services {
 		table.Rows = append(table.Rows, []string{

@@ -58,8 +58,10 @@ func fleet() ([]client.Overview, map[resource.Key]string) {
 			o.Dataplane.Networking.Gateway = &kumapb.Dataplane_Networking_Gateway{Tags: map[string]string{"kuma.io/service": "edge"}}
 		}),
 		proxy("web-1", 2, func(o *client.Overview) {
-			in := &kumapb.Dataplane_Networking_Inbound{Port: 9090, State: kumapb.Dataplane_Networking_Inbound_NotReady,
-				Tags: map[string]string{"kuma.io/service": "web-admin", "kuma.io/protocol": "tcp"}}
+			in := &kumapb.Dataplane_Networking_Inbound{
+				Port: 9090, State: kumapb.Dataplane_Networking_Inbound_NotReady,
+				Tags: map[string]string{"kuma.io/service": "web-admin", "kuma.io/protocol": "tcp"},
+			}
 			o.Dataplane.Networking.Inbound = append(o.Dataplane.Networking.Inbound, in)
 			o.Insight.MTLS = &kumapb.DataplaneInsight_MTLS{IssuedBackend: "ca-1", CertificateExpirationTime: timestamppb.New(clock.Add(23 * time.Hour))}
 		}),

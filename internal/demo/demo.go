@@ -83,8 +83,10 @@ func (d *Demo) start(ctx context.Context, o Options) error {
 	o.Progress("services shop (http), catalog (http) and echo (tcp), which know nothing of the mesh")
 	ready := make(chan launcher.Running, 3)
 	for _, q := range []launcher.QuickOptions{
-		{Service: "shop", Name: "shop-1", Protocol: "http", Port: shopIn, ServicePort: apps[0].port(),
-			Outbounds: []string{fmt.Sprintf("catalog:%d", shopToCatalog), fmt.Sprintf("echo:%d", shopToEcho)}},
+		{
+			Service: "shop", Name: "shop-1", Protocol: "http", Port: shopIn, ServicePort: apps[0].port(),
+			Outbounds: []string{fmt.Sprintf("catalog:%d", shopToCatalog), fmt.Sprintf("echo:%d", shopToEcho)},
+		},
 		{Service: "catalog", Name: "catalog-1", Protocol: "http", Port: catalogIn, ServicePort: apps[1].port()},
 		{Service: "echo", Name: "echo-1", Protocol: "tcp", Port: echoIn, ServicePort: apps[2].port()},
 	} {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -122,7 +123,7 @@ func Bootstrap(r BootstrapRequest, p BootstrapParams) ([]byte, error) {
 			"ldsConfig": object{"ads": object{}, "initialFetchTimeout": "0s", "resourceApiVersion": "V3"},
 		},
 		"layeredRuntime": object{"layers": []any{object{"name": "kuma", "staticLayer": object{
-			"re2.max_program_size.error_level": 4294967295, "re2.max_program_size.warn_level": 1000,
+			"re2.max_program_size.error_level": uint32(math.MaxUint32), "re2.max_program_size.warn_level": 1000,
 		}}}},
 		"staticResources": object{"clusters": staticClusters(r, p), "secrets": []any{validation(r, p)}},
 		"statsConfig":     object{"statsTags": statsTags()},
@@ -130,7 +131,7 @@ func Bootstrap(r BootstrapRequest, p BootstrapParams) ([]byte, error) {
 	if p.HealthDiscovery {
 		config["hdsConfig"] = controlPlaneStream(r, false)
 	}
-	return json.MarshalIndent(config, "", " ")
+	return json.Marshal(config)
 }
 
 func (r BootstrapRequest) has(feature string) bool {

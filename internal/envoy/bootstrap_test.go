@@ -45,10 +45,15 @@ func TestBootstrap(t *testing.T) {
 		want    func(*bootstrapv3.Bootstrap) bool
 	}{
 		"the node is mesh and name": {full, nil, func(b *bootstrapv3.Bootstrap) bool { return b.Node.Id == "m.web-1" && b.Node.Cluster == "web" }},
-		"a proxy without a service": {full, func(p *envoy.BootstrapParams) { p.Cluster = "" },
-			func(b *bootstrapv3.Bootstrap) bool { return b.Node.Cluster == "web-1" }},
-		"zone proxies have no mesh": {envoy.BootstrapRequest{Name: "zi", ProxyType: "ingress"}, nil,
-			func(b *bootstrapv3.Bootstrap) bool { return b.Node.Id == ".zi" }},
+		"a proxy without a service": {
+			full, func(p *envoy.BootstrapParams) { p.Cluster = "" },
+			func(b *bootstrapv3.Bootstrap) bool { return b.Node.Cluster == "web-1" },
+		},
+		"zone proxies have no mesh": {
+			envoy.BootstrapRequest{Name: "zi", ProxyType: "ingress"},
+			nil,
+			func(b *bootstrapv3.Bootstrap) bool { return b.Node.Id == ".zi" },
+		},
 		"admin is a private socket": {full, nil, func(b *bootstrapv3.Bootstrap) bool {
 			return b.Admin.Address.GetPipe().GetPath() == "/w/kuma-envoy-admin.sock" && b.Admin.Address.GetPipe().GetMode() == 0o600
 		}},
@@ -68,8 +73,10 @@ func TestBootstrap(t *testing.T) {
 		"the request's authority wins": {envoy.BootstrapRequest{Mesh: "m", Name: "a", CACert: "theirs"}, nil, func(b *bootstrapv3.Bootstrap) bool {
 			return string(b.StaticResources.Secrets[0].GetValidationContext().GetTrustedCa().GetInlineBytes()) == "theirs"
 		}},
-		"health discovery can be off": {full, func(p *envoy.BootstrapParams) { p.HealthDiscovery = false },
-			func(b *bootstrapv3.Bootstrap) bool { return b.HdsConfig == nil }},
+		"health discovery can be off": {
+			full, func(p *envoy.BootstrapParams) { p.HealthDiscovery = false },
+			func(b *bootstrapv3.Bootstrap) bool { return b.HdsConfig == nil },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := params

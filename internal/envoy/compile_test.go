@@ -131,14 +131,22 @@ func TestEqualIsShared(t *testing.T) {
 
 func TestCompileSays(t *testing.T) {
 	for name, c := range map[string]struct{ spec, want string }{
-		"kafka without the filter": {`{"networking":{"address":"10.0.0.1","inbound":[{"port":9092,"tags":{"kuma.io/service":"k","kuma.io/protocol":"kafka"}}]}}`,
-			"inbound 9092: this Envoy has no filter for kafka; its traffic is handled as tcp"},
-		"a backendRef": {`{"networking":{"address":"10.0.0.1","outbound":[{"port":9000,"backendRef":{"kind":"MeshService","name":"x","port":1}}]}}`,
-			"outbound 127.0.0.1:9000: backendRef is not there yet; use the tag kuma.io/service"},
-		"a name for an address": {`{"networking":{"address":"web.example.org","inbound":[{"port":80,"tags":{"kuma.io/service":"web"}}]}}`,
-			"address web.example.org: names are not resolved yet, write an IP address; others do not reach the proxy, and it cannot listen there"},
-		"interception": {`{"networking":{"address":"10.0.0.1","transparentProxying":{"redirectPortInbound":15006,"redirectPortOutbound":15001}}}`,
-			"transparent proxying: is not there yet; the proxy serves its inbounds and its outbounds with an address"},
+		"kafka without the filter": {
+			`{"networking":{"address":"10.0.0.1","inbound":[{"port":9092,"tags":{"kuma.io/service":"k","kuma.io/protocol":"kafka"}}]}}`,
+			"inbound 9092: this Envoy has no filter for kafka; its traffic is handled as tcp",
+		},
+		"a backendRef": {
+			`{"networking":{"address":"10.0.0.1","outbound":[{"port":9000,"backendRef":{"kind":"MeshService","name":"x","port":1}}]}}`,
+			"outbound 127.0.0.1:9000: backendRef is not there yet; use the tag kuma.io/service",
+		},
+		"a name for an address": {
+			`{"networking":{"address":"web.example.org","inbound":[{"port":80,"tags":{"kuma.io/service":"web"}}]}}`,
+			"address web.example.org: names are not resolved yet, write an IP address; others do not reach the proxy, and it cannot listen there",
+		},
+		"interception": {
+			`{"networking":{"address":"10.0.0.1","transparentProxying":{"redirectPortInbound":15006,"redirectPortOutbound":15001}}}`,
+			"transparent proxying: is not there yet; the proxy serves its inbounds and its outbounds with an address",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := compile(t, envoy.NewCompiler(nil), meshOf(t, map[string]string{"p": c.spec}), "p", envoy.Node{})

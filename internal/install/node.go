@@ -75,7 +75,7 @@ func (c clientContext) apply(_ context.Context, r *run) (State, error) {
 func (c clientContext) undo(context.Context, *run) (State, error) { return c.Remove(c.Name) }
 
 func (c clientContext) script(s *script) {
-	s.line("%s", words([]string{c.executable, "config", "control-planes", "add", "--name", c.Name, "--address", apiURL(c.settings), "--overwrite", "--skip-verify"}))
+	s.line("%s", words([]string{c.executable, "config", "control-planes", "add", "--name", c.Name, "--address", apiURL(c.settings), "--overwrite", "--skip-check"}))
 }
 
 func apiURL(s Settings) string   { return "http://" + local(s.HTTPPort) }

@@ -37,7 +37,7 @@ func TestScriptDoesTheSame(t *testing.T) {
 			}
 			raw, err := os.ReadFile(filepath.Join(s.supervisor, "client"))
 			must(t, err)
-			same(t, "client", string(raw), "config control-planes add --name here --address http://127.0.0.1:5681 --overwrite --skip-verify\n")
+			same(t, "client", string(raw), "config control-planes add --name here --address http://127.0.0.1:5681 --overwrite --skip-check\n")
 
 			token, err := os.ReadFile(s.disk("/etc/kumactl/admin-token"))
 			must(t, err)

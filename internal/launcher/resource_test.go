@@ -197,9 +197,11 @@ func TestQuickRefuses(t *testing.T) {
 		"outbound port":    {launcher.QuickOptions{Name: "c", Outbounds: []string{"a:http"}}, `"http" is not a port`, ""},
 		"outbound twice":   {launcher.QuickOptions{Name: "c", Outbounds: []string{"a:1", "b:1"}}, "port 1 belongs to outbound a already", ""},
 		"outbound is the application": {
-			launcher.QuickOptions{Service: "web", Port: 18080, ServicePort: 8080, Address: "127.0.0.1", Outbounds: []string{"a:8080"}}, "belongs to the application", ""},
+			launcher.QuickOptions{Service: "web", Port: 18080, ServicePort: 8080, Address: "127.0.0.1", Outbounds: []string{"a:8080"}}, "belongs to the application", "",
+		},
 		"outbound is the inbound": {
-			launcher.QuickOptions{Service: "web", Port: 18080, ServicePort: 8080, Address: "127.0.0.1", Outbounds: []string{"a:18080"}}, "belongs to the inbound", ""},
+			launcher.QuickOptions{Service: "web", Port: 18080, ServicePort: 8080, Address: "127.0.0.1", Outbounds: []string{"a:18080"}}, "belongs to the inbound", "",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

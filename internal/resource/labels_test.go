@@ -31,8 +31,11 @@ func TestComputeLabels(t *testing.T) {
 		"given stays":   {resource.Kind{ZoneProvided: true}, labels{"kuma.io/env": "x"}, labels{"kuma.io/mesh": "m", "kuma.io/origin": "zone", "kuma.io/zone": "z", "kuma.io/env": "x"}},
 		"from global":   {resource.Kind{ZoneProvided: true}, labels{"kuma.io/origin": "global"}, labels{"kuma.io/mesh": "m", "kuma.io/origin": "global"}},
 		"its own":       {resource.Kind{NoMeshLabel: true, OwnLabels: mine}, labels{"own": "x", "gone": "y"}, labels{"own": "set"}},
-		"a proxy": {resource.Kind{NoMeshLabel: true, ProxyType: func(any) string { return "sidecar" }},
-			labels{"kuma.io/proxy-type": "gateway"}, labels{"kuma.io/proxy-type": "sidecar"}},
+		"a proxy": {
+			resource.Kind{NoMeshLabel: true, ProxyType: func(any) string { return "sidecar" }},
+			labels{"kuma.io/proxy-type": "gateway"},
+			labels{"kuma.io/proxy-type": "sidecar"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := resource.Of(c.kind, resource.Rules[*limits]{})

@@ -38,10 +38,14 @@ func TestDecodeNamesUnknownFields(t *testing.T) {
 		"metadata's case": {`{"type":"Limit","name":"a","Labels":{},"spec":{}}`, nil},
 		"free keys":       {`{"type":"Limit","name":"a","labels":{"x":"y"},"spec":{"tags":{"anything":"goes"}}}`, nil},
 		"at the root":     {`{"type":"Limit","nmae":"a","spec":{}}`, []string{`nmae: unknown field, did you mean "name"?`}},
-		"in a list": {`{"type":"Limit","name":"a","spec":{"to":[{},{"idleTimeoutt":"1s"}]}}`,
-			[]string{`spec.to[1].idleTimeoutt: unknown field, did you mean "idleTimeout"?`}},
-		"the specification is exact": {`{"type":"Limit","name":"a","spec":{"Timeout":"1s"}}`,
-			[]string{`spec.Timeout: unknown field, did you mean "timeout"?`}},
+		"in a list": {
+			`{"type":"Limit","name":"a","spec":{"to":[{},{"idleTimeoutt":"1s"}]}}`,
+			[]string{`spec.to[1].idleTimeoutt: unknown field, did you mean "idleTimeout"?`},
+		},
+		"the specification is exact": {
+			`{"type":"Limit","name":"a","spec":{"Timeout":"1s"}}`,
+			[]string{`spec.Timeout: unknown field, did you mean "timeout"?`},
+		},
 		"nothing near": {`{"type":"Limit","name":"a","spec":{"zzzzzz":1}}`, []string{`spec.zzzzzz: unknown field`}},
 	} {
 		t.Run(name, func(t *testing.T) {

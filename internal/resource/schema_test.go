@@ -41,7 +41,8 @@ func TestSchema(t *testing.T) {
 		"required below": {head + `"spec":{"door":{}}}`, []string{"spec.door.kind|in body is required"}},
 		"word":           {head + `"spec":{"door":{"kind":"iron"}}}`, []string{"spec.door.kind|in body should be one of [glass wood]"}},
 		"no word": {head + `"spec":{"door":{"kind":7}}}`, []string{
-			`spec.door.kind|in body must be of type string: "number"`, "spec.door.kind|in body should be one of [glass wood]"}},
+			`spec.door.kind|in body must be of type string: "number"`, "spec.door.kind|in body should be one of [glass wood]",
+		}},
 		"elements": {head + `"spec":{"door":{"kind":"wood"},"hours":["day","noon"]}}`, []string{"spec.hours[1]|in body should be one of [day night]"}},
 		"map":      {head + `"spec":{"door":{"kind":"wood"},"signs":{"a":[]}}}`, []string{`spec.signs.a|in body must be of type string: "array"`}},
 		"all shapes": {head + `"spec":{"door":[],"hours":{},"signs":"x","floors":1.5,"share":"1","open":"true"}}`, []string{
@@ -50,7 +51,8 @@ func TestSchema(t *testing.T) {
 			`spec.signs|in body must be of type object: "string"`,
 			`spec.floors|in body must be of type integer: "number"`,
 			`spec.share|in body must be of type number: "string"`,
-			`spec.open|in body must be of type boolean: "string"`}},
+			`spec.open|in body must be of type boolean: "string"`,
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := shopKind.Decode([]byte(c.doc))

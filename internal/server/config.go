@@ -260,8 +260,10 @@ func (c *Config) Validate() error {
 		return nil
 	}
 	slices.SortFunc(wrong, func(a, b problem.Violation) int { return strings.Compare(a.Field, b.Field) })
-	return &problem.Error{Code: problem.Invalid, Detail: "configuration is not valid", Violations: wrong,
-		Hint: "kumactl run control-plane --print-config shows each value and where it came from"}
+	return &problem.Error{
+		Code: problem.Invalid, Detail: "configuration is not valid", Violations: wrong,
+		Hint: "kumactl run control-plane --print-config shows each value and where it came from",
+	}
 }
 
 // Setting is one key of the configuration as `--print-config` shows it.

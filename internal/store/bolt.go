@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/kumactl/kumactl/internal/problem"
 	"github.com/kumactl/kumactl/internal/resource"
@@ -69,7 +70,7 @@ func (b *boltEngine) openDB() error {
 			return f, err
 		}
 	}))
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return inUse(b.path, 0)
 	}
 	if err != nil {

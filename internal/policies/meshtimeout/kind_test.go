@@ -2,7 +2,6 @@ package meshtimeout_test
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,7 +84,7 @@ func TestForNewMesh(t *testing.T) {
 		if err != nil || r.Mesh != "m" || len(r.Validate()) > 0 {
 			t.Errorf("%s of mesh %s: %v, %v", r.Name, r.Mesh, err, r.Validate())
 		}
-		got[r.Name] = fmt.Sprintf("%s", raw)
+		got[r.Name] = string(raw)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -191,8 +191,10 @@ func TestBeforePut(t *testing.T) {
 		"builtin":           {"", `{"mtls":{"backends":[{"name":"a","type":"builtin","conf":{"any":1}}]}}`, nil},
 		"unknown type":      {"", `{"mtls":{"backends":[{"name":"a","type":"vault"}]}}`, []string{"mtls.backends[0].type|could not find installed plugin for this type"}},
 		"another authority": {`{"mtls":{"enabledBackend":"a","backends":[{"name":"a","type":"builtin"}]}}`, `{"mtls":{"enabledBackend":"b","backends":[{"name":"b","type":"builtin"}]}}`, []string{"mtls.enabledBackend|Changing CA when mTLS is enabled is forbidden. Disable mTLS first and then change the CA"}},
-		"another, on purpose": {`{"mtls":{"enabledBackend":"a","backends":[{"name":"a","type":"builtin"}]}}`,
-			`{"mtls":{"skipValidation":true,"enabledBackend":"b","backends":[{"name":"b","type":"builtin"}]}}`, nil},
+		"another, on purpose": {
+			`{"mtls":{"enabledBackend":"a","backends":[{"name":"a","type":"builtin"}]}}`,
+			`{"mtls":{"skipValidation":true,"enabledBackend":"b","backends":[{"name":"b","type":"builtin"}]}}`, nil,
+		},
 		"mTLS off":          {`{"mtls":{"enabledBackend":"a","backends":[{"name":"a","type":"builtin"}]}}`, `{"mtls":{"backends":[{"name":"b","type":"builtin"}]}}`, nil},
 		"provided":          {"", provided(`{"cert":{"secret":"cert"},"key":{"secret":"key"}}`), nil},
 		"from a file":       {"", provided(`{"cert":{"file":"` + file + `"},"key":{"secret":"key"}}`), nil},

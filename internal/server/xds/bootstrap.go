@@ -136,8 +136,10 @@ func (s *Server) bootstrap(w http.ResponseWriter, r *http.Request) (config []byt
 	}
 	o := s.options.Bootstrap
 	if o.RequireToken && req.Token == "" && req.TokenPath == "" {
-		return nil, "", &refusal{http.StatusUnprocessableEntity,
-			"Dataplane Token is required: make one with `kumactl generate dataplane-token` and start the data plane with --dataplane-token-file"}
+		return nil, "", &refusal{
+			http.StatusUnprocessableEntity,
+			"Dataplane Token is required: make one with `kumactl generate dataplane-token` and start the data plane with --dataplane-token-file",
+		}
 	}
 	params, err := o.params(r, req.CACert)
 	if err != nil {
