@@ -72,7 +72,7 @@ func demoRun(ctx context.Context, o demoOptions) error {
 }
 
 func (o demoOptions) start(ctx context.Context, log *slog.Logger) (*demo.Demo, error) {
-	return demo.Start(ctx, demo.Options{EnvoyPath: o.envoy, Log: log, Progress: func(step string) {
+	return demo.Start(ctx, demo.Options{Version: theBuild().Version, EnvoyPath: o.envoy, Log: log, Progress: func(step string) {
 		o.errs.Line("%s %s", o.errs.Good("✓"), step)
 	}})
 }

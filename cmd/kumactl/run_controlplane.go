@@ -66,6 +66,7 @@ func runControlPlaneRun(ctx context.Context, o runControlPlaneOptions) error {
 	if err != nil {
 		return err
 	}
+	config.Version = theBuild().Version
 	cp, err := server.New(ctx, config, log)
 	if err != nil {
 		return err

@@ -39,7 +39,9 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		"/meshes/gone": func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, 404, `{"title":"Not here","detail":"Not found"}`)
 		},
-		"/meshes/elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere.invalid/", http.StatusFound) },
+		"/meshes/elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://elsewhere.invalid/", http.StatusFound)
+		},
 	})
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)

@@ -25,6 +25,8 @@ import (
 
 // Options of a demo.
 type Options struct {
+	// Version of the program.
+	Version string
 	// EnvoyPath is a binary, or empty to look for one as `kumactl run dataplane` does.
 	EnvoyPath string
 	Log       *slog.Logger
@@ -63,6 +65,9 @@ func (d *Demo) start(ctx context.Context, o Options) error {
 	config := server.DefaultConfig(d.dir)
 	config.APIServer.HTTP.Port, config.APIServer.HTTPS.Port = 0, -1
 	config.DPServer.Port, config.Diagnostics.ServerPort = 0, 0
+	config.Version = o.Version
+	// The tables are shown right after the start, so they should not lag behind by a second.
+	config.XDSServer.StatusFlushInterval = server.Duration(20 * time.Millisecond)
 	var err error
 	if d.cp, err = server.New(ctx, config, o.Log); err != nil {
 		return err
@@ -121,6 +126,7 @@ func (d *Demo) launch(ctx context.Context, o Options, q launcher.QuickOptions, r
 	c.ControlPlane = "https://" + d.cp.Addresses().DataPlanes
 	c.CACertFile = server.FilesIn(d.dir).CA
 	c.ReadinessPort, c.DrainTime, c.Concurrency, c.DNSEnabled = launcher.AnyPort, 0, 1, false
+	c.Build = launcher.Build{Version: o.Version}
 	c.OnReady = func(r launcher.Running) { ready <- r }
 	l, err := launcher.New(c)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kumactl/kumactl/internal/problem"
 	"github.com/kumactl/kumactl/internal/resource"
+	"github.com/kumactl/kumactl/internal/resource/dataplane"
 )
 
 // maxResourceBytes bounds a proxy's own resource; a real one has a few kilobytes.
@@ -169,7 +170,7 @@ func (c Config) resourceProxy(file, kind string, raw []byte) (proxy, error) {
 		return proxy{}, problem.New(problem.Invalid, "%s: name is %q, and --name says %q", file, head.Name, c.Name)
 	}
 	p := proxy{name: head.Name, mesh: head.Mesh, resource: raw}
-	if kind != "Dataplane" {
+	if kind != dataplane.Kind.Name {
 		return p, nil
 	}
 	if c.Mesh != "" && p.mesh != "" && c.Mesh != p.mesh {

@@ -21,6 +21,8 @@ import (
 // Config is all that can be set. JSON names are the keys of the configuration file; env tags the variables, with the names that
 // Kuma's control plane uses where the meaning is the same. A port of 0 means any free one, -1 none.
 type Config struct {
+	// Version of the program, which is told and not set.
+	Version string `json:"-" env:"-"`
 	// DataDir holds the store and the keys.
 	DataDir     string            `json:"dataDir" env:"KUMA_GENERAL_WORK_DIR"`
 	LogLevel    string            `json:"logLevel" env:"KUMA_LOG_LEVEL"`
@@ -135,6 +137,8 @@ type XDSConfig struct {
 	DeregistrationDelay Duration `json:"dataplaneDeregistrationDelay" env:"DATAPLANE_DEREGISTRATION_DELAY"`
 	// RestartGrace is how long such a Dataplane stays when the control plane starts and its proxy has not come back.
 	RestartGrace Duration `json:"restartGrace" env:"RESTART_GRACE"`
+	// StatusFlushInterval is how often the insight of a proxy is brought up to date while it changes.
+	StatusFlushInterval Duration `json:"dataplaneStatusFlushInterval" env:"DATAPLANE_STATUS_FLUSH_INTERVAL"`
 }
 
 // Duration is a time.Duration that is written `10s` in files and variables.
@@ -167,7 +171,7 @@ func DefaultConfig(dataDir string) Config {
 		Diagnostics: DiagnosticsConfig{Interface: loopback, ServerPort: 5680},
 		Bootstrap:   BootstrapConfig{Params: BootstrapParams{AdminAddress: loopback, AdminPort: 9901, XDSConnect: Duration(time.Second)}},
 		Multizone:   MultizoneConfig{Zone: ZoneConfig{Name: "default"}},
-		XDSServer:   XDSConfig{DeregistrationDelay: Duration(10 * time.Second), RestartGrace: Duration(5 * time.Minute)},
+		XDSServer:   XDSConfig{DeregistrationDelay: Duration(10 * time.Second), RestartGrace: Duration(5 * time.Minute), StatusFlushInterval: Duration(time.Second)},
 	}
 }
 
@@ -214,6 +218,9 @@ func variables(t reflect.Type, at, prefix string, visit func(key, name string)) 
 	for i := range t.NumField() {
 		f := t.Field(i)
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if key == "-" {
+			continue
+		}
 		if f.Type.Kind() == reflect.Struct {
 			variables(f.Type, problem.Join(at, key), prefix+f.Tag.Get("envPrefix"), visit)
 			continue

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"reflect"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -170,6 +169,7 @@ func (s *Server) newXDS(admit *admission.Admission, compiler *envoy.Compiler, in
 	return xds.New(xds.Options{
 		Store: s.store, Admission: admit, Compiler: compiler, Kinds: catalog.Kinds(), Instance: instance, Bootstrap: o, Logger: s.log,
 		DeregistrationDelay: time.Duration(c.XDSServer.DeregistrationDelay), RestartGrace: time.Duration(c.XDSServer.RestartGrace),
+		ReportEvery: time.Duration(c.XDSServer.StatusFlushInterval),
 	})
 }
 
@@ -193,19 +193,10 @@ func (s *Server) newAPI(admit *admission.Admission, compiler *envoy.Compiler, in
 	}
 	return api.New(api.Options{
 		Kinds: catalog.Kinds(), Store: s.store, Admission: admit, Inspector: &inspector{store: s.store, xds: s.xds, compiler: compiler},
-		Info:   api.Info{Version: Version(), InstanceID: instance, ClusterID: instance, Hostname: hostname, Zone: s.config.Multizone.Zone.Name},
+		Info:   api.Info{Version: s.config.Version, InstanceID: instance, ClusterID: instance, Hostname: hostname, Zone: s.config.Multizone.Zone.Name},
 		Config: shown, ReadOnly: c.ReadOnly, Strict: c.StrictFields, AdminToken: token,
 		CompatOpenAPI: c.CompatOpenAPI, BodyLimit: c.BodyLimitBytes, Logger: s.log, Computed: catalog.Computed(),
 	}), nil
-}
-
-// Version of this program, from what the Go tool wrote into the binary.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "0.0.0-dev"
-	}
-	return info.Main.Version
 }
 
 // Addresses are where the control plane listens.
