@@ -143,22 +143,6 @@ func (p *proxy) full() (endpointNames []string) {
 	return names
 }
 
-// quiet makes sure that nothing is on its way: a question whose answer is known comes back before anything else.
-func (p *proxy) quiet() {
-	p.t.Helper()
-	p.ask(&discoveryv3.DiscoveryRequest{TypeUrl: eds, ResourceNames: []string{"a-name-that-nobody-has"}, ResponseNonce: nonceOf(p.last[eds])})
-	if r := p.get(eds); len(r.Resources) != 1 {
-		p.t.Fatalf("%d resources came before the answer", len(r.Resources))
-	}
-}
-
-func nonceOf(r *discoveryv3.DiscoveryResponse) string {
-	if r == nil {
-		return ""
-	}
-	return r.Nonce
-}
-
 // end waits until the stream ends, and gives its error.
 func (p *proxy) end() error {
 	p.t.Helper()

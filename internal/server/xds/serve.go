@@ -50,7 +50,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 	discovery := grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
 		// Reads go straight to the TLS connection, which has a buffer; the write buffer is there only while something is written.
-		grpc.ReadBufferSize(0), grpc.WriteBufferSize(writeBufferBytes), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(0), grpc.WriteBufferSize(writeBufferBytes),
 		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(2*windowBytes),
 		grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(greetingTime), grpc.WaitForHandlers(true),
