@@ -8,7 +8,6 @@ import (
 
 	"github.com/kumactl/kumactl/internal/envoy"
 	"github.com/kumactl/kumactl/internal/envoy/envoytest"
-	"github.com/kumactl/kumactl/internal/policies/meshtimeout"
 	"github.com/kumactl/kumactl/internal/resource"
 	"github.com/kumactl/kumactl/internal/resource/dataplane"
 	"github.com/kumactl/kumactl/internal/resource/mesh"
@@ -19,7 +18,7 @@ import (
 // fleet is the picture of n proxies of n/5 services, each with one inbound and five outbounds.
 func fleet(b *testing.B, n int) *view.Picture {
 	b.Helper()
-	kinds := []*resource.Kind{mesh.Kind, dataplane.Kind, meshtimeout.Kind}
+	kinds := []*resource.Kind{mesh.Kind, dataplane.Kind, delayKind}
 	s := store.OpenMemory(store.Options{Kinds: kinds})
 	defer s.Close()
 	_, err := s.Update(b.Context(), store.Writer{}, func(tx *store.Tx) error {
@@ -50,10 +49,10 @@ func fleet(b *testing.B, n int) *view.Picture {
 }
 
 // limited is the picture with another policy for all.
-func limited(b *testing.B, p *view.Picture, timeout string) *view.Picture {
+func limited(b *testing.B, p *view.Picture, seconds int) *view.Picture {
 	b.Helper()
-	r := meshtimeout.Kind.New("default", "t")
-	if err := r.SetSpecJSON(fmt.Appendf(nil, `{"to":[{"targetRef":{"kind":"Mesh"},"default":{"idleTimeout":%q}}]}`, timeout)); err != nil {
+	r := delayKind.New("default", "t")
+	if err := r.SetSpecJSON(fmt.Appendf(nil, `{"to":[{"targetRef":{"kind":"Mesh"},"default":{"seconds":%d}}]}`, seconds)); err != nil {
 		b.Fatal(err)
 	}
 	next, _ := p.Next([]store.Change{{Revision: p.Revision() + 1, Key: r.Key(), After: r}})
@@ -73,12 +72,12 @@ func compileAll(b *testing.B, c *envoy.Compiler, p *view.Picture) []*envoy.Confi
 	return all
 }
 
-func newCompiler() *envoy.Compiler { return envoy.NewCompiler([]envoy.Policy{meshtimeout.Policy}) }
+func newCompiler() *envoy.Compiler { return envoy.NewCompiler([]envoy.Policy{delayPolicy()}) }
 
 // BenchmarkCompileAll is 1,000 proxies with one inbound and five outbounds each: when nothing is known, when all is, and after a
 // policy for all has changed. Divide by 1,000 for one proxy.
 func BenchmarkCompileAll(b *testing.B) {
-	picture := limited(b, fleet(b, 1000), "1m")
+	picture := limited(b, fleet(b, 1000), 1)
 	b.Run("cold", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -99,7 +98,7 @@ func BenchmarkCompileAll(b *testing.B) {
 		held := compileAll(b, c, picture)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			picture = limited(b, picture, fmt.Sprint(i+2, "m"))
+			picture = limited(b, picture, i+2)
 			next := compileAll(b, c, picture)
 			runtime.KeepAlive(held)
 			held = next

@@ -2,13 +2,16 @@ package envoy_test
 
 import (
 	"encoding/json"
+	"flag"
 	"testing"
 
 	"github.com/kumactl/kumactl/internal/envoy"
 	"github.com/kumactl/kumactl/internal/envoy/envoytest"
 )
 
-func TestShapes(t *testing.T) { envoytest.Shapes(t) }
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestShapes(t *testing.T) { envoytest.Shapes(t, *update) }
 
 // authority is a certificate of nobody; Envoy reads it when it validates a bootstrap.
 const authority = `-----BEGIN CERTIFICATE-----

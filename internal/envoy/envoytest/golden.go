@@ -1,7 +1,6 @@
 package envoytest
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,14 +12,13 @@ import (
 	"github.com/kumactl/kumactl/internal/envoy"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 // resourcesFile is the part of a golden file that a user types.
 const resourcesFile = "resources.yaml"
 
 // Policy runs the cases of a kind of policy: each txtar file below testdata holds resources, and for each proxy the difference
-// that the policies among them make to it. A real Envoy has to take every result.
-func Policy(t *testing.T, p envoy.Policy) {
+// that the policies among them make to it. A real Envoy has to take every result. With update the files are
+// rewritten.
+func Policy(t *testing.T, p envoy.Policy, update bool) {
 	var taken []*envoy.Config
 	for _, path := range cases(t, "testdata/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
@@ -35,15 +33,19 @@ func Policy(t *testing.T, p envoy.Policy) {
 				}
 				taken = append(taken, after)
 			}
-			compare(t, path, archive, got)
+			if update {
+				write(t, path, got)
+			}
+			check(t, path, open(t, path), got)
 		})
 	}
 	t.Run("a real Envoy takes it", func(t *testing.T) { Accepted(t, taken...) })
 }
 
 // Shapes runs cases about what a proxy gets without policies: each txtar file below testdata holds resources, and parts called
-// `PROXY KIND NAME.yaml` for those resources of the result that the case is about; the rest of the result is not shown.
-func Shapes(t *testing.T) {
+// `PROXY KIND NAME.yaml` for those resources of the result that the case is about; the rest of the result is not shown. With update the
+// files are rewritten.
+func Shapes(t *testing.T, update bool) {
 	var taken []*envoy.Config
 	for _, path := range cases(t, "testdata/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
@@ -65,7 +67,10 @@ func Shapes(t *testing.T) {
 			for proxy := range m.Proxies() {
 				taken = append(taken, Compile(t, compiler, m, proxy.Name()))
 			}
-			compare(t, path, archive, got)
+			if update {
+				write(t, path, got)
+			}
+			check(t, path, open(t, path), got)
 		})
 	}
 	t.Run("a real Envoy takes it", func(t *testing.T) { Accepted(t, taken...) })
@@ -97,14 +102,15 @@ func part(a *txtar.Archive, name string) string {
 	return string(a.Files[i].Data)
 }
 
-func compare(t *testing.T, path string, want, got *txtar.Archive) {
+func write(t *testing.T, path string, a *txtar.Archive) {
 	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, txtar.Format(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
+	if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
+		t.Fatal(err)
 	}
+}
+
+func check(t *testing.T, path string, want, got *txtar.Archive) {
+	t.Helper()
 	for _, f := range got.Files {
 		if had := part(want, f.Name); had != string(f.Data) {
 			t.Errorf("%s: %s is now\n%s\nit was\n%s\n(rewrite with -update when that is right)", path, f.Name, f.Data, had)
