@@ -20,13 +20,13 @@ type assembly struct {
 	config     *Config
 }
 
-// choose finds the rules of each kind. A kind whose rules cannot be made has no effect, and the problem says so.
-func (a *assembly) choose() {
+// choose finds the rules of each kind; policies in shadow mode count when shadow is set. A kind whose rules cannot be made has no effect, and the problem says so.
+func (a *assembly) choose(shadow bool) {
 	for i, b := range a.generation.bound {
 		if b == nil {
 			continue
 		}
-		rules, err := b.choose(a.mesh, a.proxy)
+		rules, err := b.choose(a.mesh, a.proxy, shadow)
 		if err != nil {
 			a.note(a.policies[i].Kind.Name, "has no effect: "+err.Error())
 			continue

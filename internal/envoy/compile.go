@@ -83,7 +83,16 @@ func (c *Compiler) generation(m *view.Mesh) *generation {
 
 // Compile makes the configuration of one proxy. A part that cannot be made is left out and named in Problems; the error is for a
 // proxy that gets nothing new at all.
-func (c *Compiler) Compile(m *view.Mesh, p *view.Proxy, n Node) (config *Config, err error) {
+func (c *Compiler) Compile(m *view.Mesh, p *view.Proxy, n Node) (*Config, error) {
+	return c.compile(m, p, n, false)
+}
+
+// CompileShadow makes what the proxy would get if policies in shadow mode counted, too.
+func (c *Compiler) CompileShadow(m *view.Mesh, p *view.Proxy, n Node) (*Config, error) {
+	return c.compile(m, p, n, true)
+}
+
+func (c *Compiler) compile(m *view.Mesh, p *view.Proxy, n Node, shadow bool) (config *Config, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			config, err = nil, fmt.Errorf("compile %s of mesh %s: %v", p.Name(), m.Name, r)
@@ -91,7 +100,7 @@ func (c *Compiler) Compile(m *view.Mesh, p *view.Proxy, n Node) (config *Config,
 	}()
 	a := &assembly{Compiler: c, generation: c.generation(m), mesh: m, proxy: p, node: n, config: &Config{}}
 	a.config.Problems = beyond(p, n)
-	a.choose()
+	a.choose(shadow)
 	a.addOwn()
 	if p.Gateway != view.BuiltinGateway {
 		for i := range p.Inbounds {
@@ -141,7 +150,14 @@ func beyond(p *view.Proxy, n Node) (problems []Problem) {
 	if intercepts(p.Dataplane) || n.TransparentProxy != "" {
 		problems = append(problems, Problem{"transparent proxying", "is not there yet; the proxy serves its inbounds and its outbounds with an address"})
 	}
-	for _, address := range []string{p.Address, p.Dataplane.GetNetworking().GetAdvertisedAddress()} {
+	net := p.Dataplane.GetNetworking()
+	if len(net.GetListeners()) > 0 {
+		problems = append(problems, Problem{"listeners", "zone proxies are not there yet; the proxy serves its inbounds and outbounds"})
+	}
+	if len(p.Dataplane.GetProbes().GetEndpoints()) > 0 {
+		problems = append(problems, Problem{"probes", "virtual probes are not there yet; probe the application itself"})
+	}
+	for _, address := range []string{p.Address, net.GetAdvertisedAddress()} {
 		if address != "" && !isIP(address) {
 			problems = append(problems, Problem{"address " + address, "names are not resolved yet, write an IP address; others do not reach the proxy, and it cannot listen there"})
 		}

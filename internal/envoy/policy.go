@@ -58,7 +58,7 @@ func (p Policy) Selects(r *resource.Resource, proxy *view.Proxy) bool {
 
 // boundPolicy is the policies of one kind in one mesh, without their type.
 type boundPolicy interface {
-	choose(m *view.Mesh, p *view.Proxy) (chosen, error)
+	choose(m *view.Mesh, p *view.Proxy, shadow bool) (chosen, error)
 	inspect(kind string, m *view.Mesh, p *view.Proxy) (*policy.Inspection, error)
 }
 
@@ -99,8 +99,8 @@ type chosenRules[C any] struct {
 	in      []*policy.InboundRules[C]
 }
 
-func (b *boundSet[C]) choose(m *view.Mesh, p *view.Proxy) (chosen, error) {
-	sel := b.set.Select(p, false)
+func (b *boundSet[C]) choose(m *view.Mesh, p *view.Proxy, shadow bool) (chosen, error) {
+	sel := b.set.Select(p, shadow)
 	if sel.Proxy.Empty() {
 		return nil, nil
 	}

@@ -151,7 +151,7 @@ spec:
 // TestSharingChangesNothing: a compiler that has seen everything gives what one gives that has seen nothing, whatever happened.
 func TestSharingChangesNothing(t *testing.T) {
 	kinds := []*resource.Kind{mesh.Kind, dataplane.Kind, delayKind}
-	for range 5 {
+	for range 3 {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		s := store.OpenMemory(store.Options{Kinds: kinds})
@@ -159,7 +159,7 @@ func TestSharingChangesNothing(t *testing.T) {
 		picture := view.New(s.Snapshot(), kinds)
 		old := envoy.NewCompiler([]envoy.Policy{delayPolicy()})
 		var held []*envoy.Config
-		for step := range 40 {
+		for step := range 30 {
 			_, err := s.Update(t.Context(), store.Writer{}, func(tx *store.Tx) error {
 				if step == 0 {
 					return tx.Put(mesh.Kind.New("", "default"))
@@ -230,6 +230,20 @@ func TestAnotherPolicyKeepsPieces(t *testing.T) {
 	}
 }
 
+func TestShadow(t *testing.T) {
+	m := envoytest.Picture(t, pair+"type: Delay\nname: p\nlabels: {kuma.io/effect: shadow}\nspec:\n  to:\n  - {targetRef: {kind: Mesh}, default: {seconds: 1}}\n", delayKind)
+	c := envoy.NewCompiler([]envoy.Policy{delayPolicy()})
+	p, _ := m.Proxy("web")
+	shadow, err := c.CompileShadow(m, p, envoytest.Node())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "cluster a\n  connectTimeout: 5s → 1s\ncluster b\n  connectTimeout: 5s → 1s\n"
+	if got := envoytest.Difference(t, envoytest.Compile(t, c, m, "web"), shadow); got != want {
+		t.Errorf("shadow mode would change\n%s", got)
+	}
+}
+
 // TestManyAtOnce is for the race detector.
 func TestManyAtOnce(t *testing.T) {
 	m := envoytest.Picture(t, pair+"type: Delay\nname: p\nspec:\n  to:\n  - {targetRef: {kind: Mesh}, default: {seconds: 1}}\n", delayKind)
@@ -237,7 +251,7 @@ func TestManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for range 20 {
+			for range 5 {
 				for _, s := range envoytest.Compile(t, c, m, "web").Listeners {
 					if message, err := s.Message(); err != nil || !proto.Equal(message, proto.Clone(message)) {
 						t.Errorf("%s: %v", s.Name, err)

@@ -85,24 +85,24 @@ func Match(wanted, tags map[string]string) bool {
 // down to the pointers, and a destination that did not change at all is the same.
 func (d *Destination) next(service string, e *destinationEdit) *Destination {
 	old := map[endpointID]*Endpoint{}
-	var members []*Endpoint
+	var kept []*Endpoint
 	if d != nil {
-		members = make([]*Endpoint, 0, len(d.members)+len(e.come))
+		kept = make([]*Endpoint, 0, len(d.members))
 		for _, m := range d.members {
 			if e.gone[m.Proxy] {
 				old[m.id()] = m
 			} else {
-				members = append(members, m)
+				kept = append(kept, m)
 			}
 		}
 	}
-	for _, m := range e.come {
+	for i, m := range e.come {
 		if was := old[m.id()]; was != nil && was.equal(m) {
-			m = was
+			e.come[i] = was
 		}
-		members = append(members, m)
 	}
-	slices.SortFunc(members, compareEndpoints)
+	slices.SortFunc(e.come, compareEndpoints)
+	members := merge(kept, e.come)
 	if len(members) == 0 {
 		return nil
 	}
@@ -114,6 +114,19 @@ func (d *Destination) next(service string, e *destinationEdit) *Destination {
 		next.Endpoints = slices.DeleteFunc(slices.Clone(members), func(m *Endpoint) bool { return !m.Ready })
 	}
 	return next
+}
+
+// merge puts two ordered lists together.
+func merge(a, b []*Endpoint) []*Endpoint {
+	all := make([]*Endpoint, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if compareEndpoints(a[0], b[0]) < 0 {
+			all, a = append(all, a[0]), a[1:]
+		} else {
+			all, b = append(all, b[0]), b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
 }
 
 type endpointID struct {

@@ -15,11 +15,11 @@ import (
 // TestIncrementalEqualsFresh: whatever happened, the picture that followed the changes says what one built from the store says,
 // and what was not touched is the very same part as before.
 func TestIncrementalEqualsFresh(t *testing.T) {
-	for range 20 {
+	for range 10 {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		w := newWorld(t)
-		for step := range 60 {
+		for step := range 50 {
 			before := w.picture
 			touched := w.update(func(tx *store.Tx) error {
 				for range 1 + random.IntN(6) {
