@@ -145,48 +145,45 @@ func (s *Server) bootstrap(w http.ResponseWriter, r *http.Request) (config []byt
 	if err != nil {
 		return nil, "", err
 	}
-	dp, err := s.dataplaneOf(r, req)
+	found, err := s.dataplaneOf(r, req)
 	if err != nil {
 		return nil, "", err
 	}
+	dp := found.Spec.(*kumapb.Dataplane)
 	if port := dp.GetNetworking().GetAdmin().GetPort(); port != 0 {
 		params.AdminPort = port
 	}
 	params.Cluster = firstService(dp)
+	address = dp.GetNetworking().GetAddress()
+	if req.Resource != "" {
+		s.lifecycle.brought.keep(req.Resource, found)
+	}
 	config, err = envoy.Bootstrap(req, params)
-	return config, dp.GetNetworking().GetAddress(), err
+	return config, address, err
 }
 
 // dataplaneOf finds the Dataplane of a request: the one that it brings, checked as if it were written now, or the stored one.
-func (s *Server) dataplaneOf(r *http.Request, req envoy.BootstrapRequest) (*kumapb.Dataplane, error) {
+func (s *Server) dataplaneOf(r *http.Request, req envoy.BootstrapRequest) (*resource.Resource, error) {
 	if req.Resource == "" {
 		stored, ok := s.store.Snapshot().Get(dataplaneKey(req.Mesh, req.Name))
 		if !ok {
 			return nil, &refusal{code: http.StatusNotFound}
 		}
-		return stored.Spec.(*kumapb.Dataplane), nil
+		return stored, nil
 	}
-	own, err := bootstrapResource(req)
+	// That it may have another name than the proxy is found out by its stream.
+	own, err := s.lifecycle.brought.read(req.Resource)
 	if err != nil {
 		return nil, unprocessable(err)
 	}
 	if _, err := s.admission.Check(r.Context(), []admission.Request{{Resource: own}}); err != nil {
 		return nil, unprocessable(err)
 	}
-	dp := own.Spec.(*kumapb.Dataplane)
-	if len(dp.GetNetworking().GetOutbound()) > 0 && len(req.DataplaneConfig) > 0 && string(req.DataplaneConfig) != "null" {
+	outbounds := own.Spec.(*kumapb.Dataplane).GetNetworking().GetOutbound()
+	if len(outbounds) > 0 && len(req.DataplaneConfig) > 0 && string(req.DataplaneConfig) != "null" {
 		return nil, &refusal{http.StatusUnprocessableEntity, "networking.outbound: must be empty when a transparent proxy takes what the application sends"}
 	}
-	return dp, nil
-}
-
-// bootstrapResource reads the resource of a request. That it may have another name than the proxy is found out by its stream.
-func bootstrapResource(req envoy.BootstrapRequest) (*resource.Resource, error) {
-	head, err := resource.ReadHead([]byte(req.Resource))
-	if err != nil {
-		return nil, err
-	}
-	return ownResource(dataplaneKey(head.Mesh, head.Name), req.Resource)
+	return own, nil
 }
 
 // unprocessable words what is wrong with a Dataplane as `path: message; path: message`.

@@ -170,6 +170,16 @@ func TestBootstrapForms(t *testing.T) {
 	if err := yaml.Unmarshal(raw, &config); err != nil || config.Node.Id != "default.web-1" || config.Node.Cluster != "web" || config.Hds == nil {
 		t.Errorf("%v: %+v", err, config)
 	}
+	if n := p.store.Snapshot().Count(dataplane.Kind.Name, ""); n != 0 {
+		t.Errorf("%d Dataplanes are stored before a stream began", n)
+	}
+	// What was read for the answer serves the stream that follows, once.
+	for range 2 {
+		connect(t, p, "web-1", web("web-1", "10.0.0.1", "web", "back")).full()
+	}
+	if n := p.store.Snapshot().Count(dataplane.Kind.Name, ""); n != 1 {
+		t.Errorf("%d Dataplanes are stored", n)
+	}
 }
 
 // TestOnePortTakesAllProtocols: what a client offers decides, and whoever offers both may send either.

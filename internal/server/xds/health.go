@@ -26,6 +26,7 @@ import (
 	"github.com/kumactl/kumactl/internal/kumapb"
 	"github.com/kumactl/kumactl/internal/problem"
 	"github.com/kumactl/kumactl/internal/resource"
+	"github.com/kumactl/kumactl/internal/resource/dataplane"
 	"github.com/kumactl/kumactl/internal/store"
 )
 
@@ -156,7 +157,7 @@ func (c *checkup) specify(all resource.Reader, interval time.Duration) message {
 		dp = stored.Spec.(*kumapb.Dataplane)
 	} else if strings.Contains(c.node.Resource, "serviceProbe") {
 		// The discovery stream beside this one is going to store it.
-		if own, err := ownResource(c.key, c.node.Resource); err == nil {
+		if own, err := dataplane.Kind.Decode([]byte(c.node.Resource)); err == nil {
 			dp = own.Spec.(*kumapb.Dataplane)
 		}
 	}

@@ -42,6 +42,7 @@ type lifecycle struct {
 	fleet     *fleet
 	log       *slog.Logger
 	now       func() time.Time
+	brought   *brought
 	// delay is how long a Dataplane outlives its proxy's last stream, grace how long it waits for its proxy after a start.
 	delay, grace time.Duration
 }
@@ -63,7 +64,10 @@ func (l *lifecycle) register(ctx context.Context, p *proxy, text string) (uint64
 	if known {
 		return snapshot.Revision(), nil
 	}
-	own, err := ownResource(p.key, text)
+	own, err := l.brought.read(text)
+	if err == nil {
+		err = isOwn(p.key, own)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -82,22 +86,6 @@ func (l *lifecycle) register(ctx context.Context, p *proxy, text string) (uint64
 		p.revision = outcomes[0].Resource.Revision
 	}
 	return revision, nil
-}
-
-// ownResource reads what a proxy says that it is. It must be what it connected as.
-func ownResource(key resource.Key, text string) (*resource.Resource, error) {
-	decoded, err := dataplane.Kind.Decode([]byte(text))
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case decoded.Type != dataplane.Kind.Name:
-		return nil, problem.New(problem.Invalid, "the proxy brought a %s, and only a %s is served", decoded.Type, dataplane.Kind.Name)
-	case decoded.Mesh != key.Mesh || decoded.Name != key.Name:
-		return nil, problem.New(problem.Invalid, "the proxy connects as %s of mesh %s and brought %s of mesh %s",
-			key.Name, key.Mesh, decoded.Name, decoded.Mesh)
-	}
-	return decoded.Resource, nil
 }
 
 // keepHealth takes over what was found out about applications that have a probe: a proxy that connects again knows nothing of it.

@@ -54,8 +54,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(2*windowBytes),
 		grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(greetingTime), grpc.WaitForHandlers(true),
-		// The kernel finds out who is gone (keepAlive); pings are for where it cannot. A thousand proxies pinged every 15 seconds
-		// would be felt.
+		// The kernel finds out who is gone (watch); pings are for where it cannot. A thousand proxies pinged every 15 seconds would
+		// be felt.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingTime, Timeout: keepaliveTime, MaxConnectionIdle: idleTime}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveTime, PermitWithoutStream: true}),
 	)
@@ -146,7 +146,9 @@ func (m *multiplexer) acceptSome(ctx context.Context, ln net.Listener) error {
 func (m *multiplexer) greet(ctx context.Context, raw net.Conn) {
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
-	keepAlive(raw)
+	if conn, ok := raw.(*net.TCPConn); ok {
+		watch(conn)
+	}
 	caller := &caller{Conn: raw}
 	conn := tls.Server(caller, m.config)
 	err := raw.SetDeadline(time.Now().Add(greetingTime))
@@ -209,17 +211,6 @@ func (r *readAgain) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return r.Conn.Read(p)
-}
-
-// keepAlive makes the kernel end connections whose other side does not answer for twice keepaliveTime.
-func keepAlive(raw net.Conn) {
-	conn, ok := raw.(*net.TCPConn)
-	if !ok {
-		return
-	}
-	// Where the system does not take it, pings are left.
-	_ = conn.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepaliveTime, Interval: keepaliveTime / 3, Count: 3})
-	unanswered(conn, 2*keepaliveTime)
 }
 
 // connQueue is a listener whose connections come from the multiplexer.

@@ -1,5 +1,7 @@
 package xds
 
+import "github.com/kumactl/kumactl/internal/envoy"
+
 // Totals are what all connected proxies were sent on their current connections, for metrics.
 type Totals struct {
 	Connected                int
@@ -26,4 +28,20 @@ func (s *Server) Totals() Totals {
 		}
 	}
 	return sum
+}
+
+// Node is what a proxy told of itself when it connected last; false when it was not connected since the start.
+func (s *Server) Node(mesh, name string) (envoy.Node, bool) {
+	p := s.fleet.get(dataplaneKey(mesh, name))
+	if p == nil {
+		return envoy.Node{}, false
+	}
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	for _, session := range []*session{p.session, p.last} {
+		if session != nil {
+			return session.node, true
+		}
+	}
+	return envoy.Node{}, false
 }

@@ -79,7 +79,7 @@ func New(o Options) *Server {
 		options: o, store: o.Store, admission: o.Admission, authenticate: o.Authenticate,
 		instance: o.Instance, log: o.Logger, now: o.Now, fleet: f, ready: make(chan struct{}),
 		lifecycle: &lifecycle{
-			store: o.Store, admission: o.Admission, fleet: f, log: o.Logger, now: o.Now, delay: o.DeregistrationDelay, grace: o.RestartGrace,
+			store: o.Store, admission: o.Admission, fleet: f, log: o.Logger, now: o.Now, brought: newBrought(), delay: o.DeregistrationDelay, grace: o.RestartGrace,
 		},
 		reporter: &reporter{store: o.Store, fleet: f, instance: o.Instance, every: o.ReportEvery, wake: make(chan struct{}, 1)},
 		pusher:   newPusher(o, f),
