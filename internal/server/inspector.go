@@ -38,11 +38,22 @@ func (i *inspector) picture() *view.Picture {
 	return p
 }
 
-// Sent is the very configuration that the proxy's stream sends, as Envoy's JSON by type and name.
-func (i *inspector) Sent(mesh, proxy string, _ bool) (map[string]map[string]json.RawMessage, error) {
+// Sent is the very configuration that the proxy's stream sends, as Envoy's JSON by type and name; with shadow, what it would send
+// if policies in shadow mode counted.
+func (i *inspector) Sent(mesh, proxy string, shadow bool) (map[string]map[string]json.RawMessage, error) {
 	config, ok := i.xds.Config(mesh, proxy)
 	if !ok {
 		return nil, problem.New(problem.NotFound, "%s of mesh %s was not connected since this control plane started", proxy, mesh)
+	}
+	if shadow {
+		m, p, err := i.find(mesh, proxy)
+		if err != nil {
+			return nil, err
+		}
+		node, _ := i.xds.Node(mesh, proxy)
+		if config, err = i.compiler.CompileShadow(m, p, node); err != nil {
+			return nil, err
+		}
 	}
 	sent := map[string]map[string]json.RawMessage{}
 	for _, list := range [][]*envoy.Sealed{config.Clusters, config.Listeners, config.Endpoints} {
