@@ -143,8 +143,10 @@ func TestCompileSays(t *testing.T) {
 			`{"networking":{"address":"web.example.org","inbound":[{"port":80,"tags":{"kuma.io/service":"web"}}]}}`,
 			"address web.example.org: names are not resolved yet, write an IP address; others do not reach the proxy, and it cannot listen there",
 		},
-		"zone proxies": {`{"networking":{"address":"10.0.0.1","listeners":[{"type":"ZoneIngress","address":"10.0.0.1","port":10001}]}}`,
-			"listeners: zone proxies are not there yet; the proxy serves its inbounds and outbounds"},
+		"zone proxies": {
+			`{"networking":{"address":"10.0.0.1","listeners":[{"type":"ZoneIngress","address":"10.0.0.1","port":10001}]}}`,
+			"listeners: zone proxies are not there yet; the proxy serves its inbounds and outbounds",
+		},
 		"interception": {
 			`{"networking":{"address":"10.0.0.1","transparentProxying":{"redirectPortInbound":15006,"redirectPortOutbound":15001}}}`,
 			"transparent proxying: is not there yet; the proxy serves its inbounds and its outbounds with an address",
