@@ -90,6 +90,7 @@ func (s *Server) discover(ss grpc.ServerStream, delta bool) error {
 		s.log.Debug("data plane refused", "node", first.node.id, "error", err)
 		return err
 	}
+	// Whatever ends the stream, the proxy is gone from here on, unless a newer stream has taken its place.
 	defer func() {
 		end := s.now()
 		if s.fleet.disconnect(session, end.Add(s.lifecycle.delay)) {
@@ -147,6 +148,7 @@ func (s *Server) admit(ctx context.Context, n *node, stream *stream) (*session, 
 		stream: stream, proxy: p, id: uuid.NewString(), connected: s.now(),
 		metadata: n.metadata, node: envoy.ParseNode(n.metadata), version: versionOfPrograms(n.metadata),
 	}
+	// The extensions are not in the metadata, where the rest comes from.
 	session.node.KafkaFilter = n.kafka
 	session.counts.changed = func() { s.reporter.soon(p) }
 	if session.revision, err = s.lifecycle.register(ctx, p, session.node.Resource); err != nil {

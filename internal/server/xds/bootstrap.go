@@ -86,6 +86,7 @@ type sidecarConfig struct {
 	} `json:"metrics"`
 }
 
+// answerBootstrap writes the answer in the form that the client asked for: launchers want JSON around it, people just read it.
 func (s *Server) answerBootstrap(w http.ResponseWriter, r *http.Request) {
 	config, address, err := s.bootstrap(w, r)
 	if err != nil {
@@ -127,6 +128,7 @@ func (s *Server) bootstrap(w http.ResponseWriter, r *http.Request) (config []byt
 	if err != nil || json.Unmarshal(raw, &req) != nil {
 		return nil, "", &refusal{code: http.StatusBadRequest}
 	}
+	// The words are those of the wire; zone proxies are known and come later.
 	switch req.ProxyType {
 	case "", "dataplane":
 	case "ingress", "egress":

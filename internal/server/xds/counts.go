@@ -24,6 +24,7 @@ type typeCounts struct {
 	refusedAt time.Time
 }
 
+// sent counts an answer.
 func (c *counts) sent(t resourceType, version string) {
 	c.mu.Lock()
 	c.types[t].sent++
@@ -32,6 +33,7 @@ func (c *counts) sent(t resourceType, version string) {
 	c.tell()
 }
 
+// judged counts what the proxy made of an answer.
 func (c *counts) judged(r *request, now time.Time) {
 	c.mu.Lock()
 	t := &c.types[r.kind]
@@ -47,12 +49,14 @@ func (c *counts) judged(r *request, now time.Time) {
 	c.tell()
 }
 
+// tell must be called without the lock: whoever is told may read.
 func (c *counts) tell() {
 	if c.changed != nil {
 		c.changed()
 	}
 }
 
+// read gives a copy, and when the proxy last answered.
 func (c *counts) read() ([typeCount]typeCounts, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,6 +66,7 @@ func (c *counts) read() ([typeCount]typeCounts, time.Time) {
 // maxReasonBytes is as much of a proxy's reason as is kept.
 const maxReasonBytes = 4 << 10
 
+// clip shortens what a stranger sent.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -61,6 +61,7 @@ func (u *subscription) nextDelta(t resourceType, all []*envoy.Sealed) (answer, b
 	}
 	with := union(list, told)
 	if u.claims && !u.base {
+		// From now on our own copies are held, and the claims are garbage.
 		u.known = adopted(u.known, with)
 	}
 	fresh := u.fresh(with)
@@ -70,6 +71,7 @@ func (u *subscription) nextDelta(t resourceType, all []*envoy.Sealed) (answer, b
 	}
 	put := fresh
 	if len(told) > 0 {
+		// What is known under the empty version goes on the wire as a removal.
 		put = nil
 		for _, r := range fresh {
 			if r.Version == "" {
@@ -79,6 +81,7 @@ func (u *subscription) nextDelta(t resourceType, all []*envoy.Sealed) (answer, b
 			}
 		}
 	}
+	// The first answer of a wildcard may be empty: it tells a proxy that has nothing that there is nothing.
 	first := u.owed && !u.base && u.wildcard && len(u.known) == 0
 	if !u.news(put, gone) && !first {
 		u.owed, u.base = false, true

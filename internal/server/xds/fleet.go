@@ -18,12 +18,14 @@ import (
 // session is one connection of a proxy. It does not change after it is made, save for its stream.
 type session struct {
 	*stream
-	proxy     *proxy
+	proxy *proxy
+	// id names the subscription in the insight.
 	id        string
 	connected time.Time
-	metadata  *structpb.Struct
-	node      envoy.Node
-	version   *kumapb.Version
+	// metadata is the node's, as it was sent; node and version are what we read from it.
+	metadata *structpb.Struct
+	node     envoy.Node
+	version  *kumapb.Version
 	// revision is that of the store which the proxy's configuration must not be older than.
 	revision uint64
 }
@@ -41,7 +43,7 @@ type proxy struct {
 
 	// The rest is guarded by fleet.mu.
 	session *session
-	// last is the session that ended last.
+	// last is the session that ended last, past the part of the insight that tells of the connection before this one.
 	last *session
 	past *kumapb.DiscoverySubscription
 	// replacements counts sessions that were replaced since a time.
@@ -82,6 +84,7 @@ func newFleet() *fleet {
 	return &fleet{proxies: map[resource.Key]*proxy{}, wake: make(chan struct{}, 1), leave: make(chan struct{}, 1)}
 }
 
+// signal tells whoever waits at a channel of one place; it never waits.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -89,6 +92,7 @@ func signal(c chan struct{}) {
 	}
 }
 
+// get finds what is known of a proxy; nil when that is nothing.
 func (f *fleet) get(key resource.Key) *proxy {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -209,6 +213,7 @@ func (f *fleet) takeMoved() []*proxy {
 	return moved
 }
 
+// session gives the connection of a proxy; nil when it has none.
 func (f *fleet) session(p *proxy) *session {
 	f.mu.Lock()
 	defer f.mu.Unlock()

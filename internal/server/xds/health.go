@@ -155,6 +155,7 @@ func (c *checkup) specify(all resource.Reader, interval time.Duration) message {
 	var dp *kumapb.Dataplane
 	if stored != nil {
 		dp = stored.Spec.(*kumapb.Dataplane)
+		c.node.Resource = ""
 	} else if strings.Contains(c.node.Resource, "serviceProbe") {
 		// The discovery stream beside this one is going to store it.
 		if own, err := dataplane.Kind.Decode([]byte(c.node.Resource)); err == nil {
@@ -197,6 +198,7 @@ func specifier(dp *kumapb.Dataplane, n envoy.Node, interval time.Duration) *heal
 	return spec
 }
 
+// healthCheck gives a check with what a probe says, and defaults for the rest.
 func healthCheck(p *kumapb.Dataplane_Networking_Inbound_ServiceProbe) *corev3.HealthCheck {
 	check := &corev3.HealthCheck{
 		Timeout: durationpb.New(2 * time.Second), Interval: durationpb.New(time.Second), NoTrafficInterval: durationpb.New(time.Second),
@@ -217,6 +219,7 @@ func healthCheck(p *kumapb.Dataplane_Networking_Inbound_ServiceProbe) *corev3.He
 	return check
 }
 
+// clusterCheck is a check of one address under a cluster's name.
 func clusterCheck(name string, check *corev3.HealthCheck, address *corev3.Address) *healthv3.ClusterHealthCheck {
 	return &healthv3.ClusterHealthCheck{
 		ClusterName: name, HealthChecks: []*corev3.HealthCheck{check},
@@ -224,6 +227,7 @@ func clusterCheck(name string, check *corev3.HealthCheck, address *corev3.Addres
 	}
 }
 
+// adminAddress is where Envoy's own admin listens; nil when the proxy did not say.
 func adminAddress(n envoy.Node) *corev3.Address {
 	switch {
 	case n.AdminSocket != "":
@@ -255,6 +259,7 @@ func workload(net *kumapb.Dataplane_Networking, in *kumapb.Dataplane_Networking_
 	return host, port
 }
 
+// probeCluster names the cluster of an inbound as the proxy's configuration does.
 func probeCluster(net *kumapb.Dataplane_Networking, in *kumapb.Dataplane_Networking_Inbound) string {
 	_, port := workload(net, in)
 	return fmt.Sprintf("localhost:%d", port)

@@ -58,6 +58,7 @@ func (l *lifecycle) register(ctx context.Context, p *proxy, text string) (uint64
 		}
 		return snapshot.Revision(), nil
 	}
+	// The same proxy again, and nobody has touched what it brought: nothing is even read.
 	l.fleet.mu.Lock()
 	known := p.registered == text && there && stored.Revision == p.revision
 	l.fleet.mu.Unlock()
@@ -101,9 +102,9 @@ func keepHealth(own, stored *resource.Resource) {
 	}
 }
 
-// recover looks at what the last control plane left: connections that it cannot have ended are ended, and Dataplanes that came
+// takeOver looks at what the last control plane left: connections that it cannot have ended are ended, and Dataplanes that came
 // with their proxies get time until these are back.
-func (l *lifecycle) recover() {
+func (l *lifecycle) takeOver() {
 	due := l.now().Add(l.grace)
 	snapshot := l.store.Snapshot()
 	var wait, unsure []resource.Key
@@ -206,6 +207,7 @@ func (f *fleet) takeDue(now time.Time) (due []*proxy, next time.Time) {
 	for _, p := range f.proxies {
 		switch {
 		case p.due.IsZero(), p.session != nil, p.arriving > 0, p.leaving != nil:
+			// It stays, is there, is about to be there, or is just going.
 		case !p.due.After(now) && len(due) < maxRemoved:
 			p.leaving = make(chan struct{})
 			due = append(due, p)

@@ -166,6 +166,7 @@ func (h *pusher) meetEarly() {
 	}
 }
 
+// dismiss forgets a proxy that went. What it ran with is still shown as long as there is a Dataplane.
 func (h *pusher) dismiss(p *proxy) {
 	delete(h.connected[p.key.Mesh], p.key.Name)
 	h.index(p, nil)
@@ -264,6 +265,7 @@ func (h *pusher) compile(list []*proxy) {
 		return
 	}
 	results := make([]*compiled, len(list))
+	// One processor is enough for a few.
 	workers := min(runtime.GOMAXPROCS(0), (len(list)+15)/16)
 	var next sync.Mutex
 	at := 0
@@ -285,6 +287,7 @@ func (h *pusher) compile(list []*proxy) {
 	}
 	work()
 	wg.Wait()
+	// The maps are this goroutine's alone.
 	for i, p := range list {
 		if s := h.fleet.session(p); s != nil {
 			if h.connected[p.key.Mesh] == nil {

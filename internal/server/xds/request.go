@@ -97,6 +97,7 @@ func (r *deltaRequest) decode(raw []byte) error {
 	})
 }
 
+// appendName reads one of the names that a proxy asks for. They come back in answers, so they must be text.
 func appendName(to *[]string, value []byte) error {
 	if len(*to) >= maxNames {
 		return fmt.Errorf("more than %d names in one request", maxNames)
@@ -108,6 +109,7 @@ func appendName(to *[]string, value []byte) error {
 	return nil
 }
 
+// readType keeps the text of types that are not served, for those who look at what proxies ask.
 func (r *request) readType(value []byte) {
 	r.kind, r.typeURL = typeOf(value), ""
 	if r.kind == unknownType {
@@ -148,6 +150,7 @@ func (r *request) readHeld(value []byte) error {
 	return err
 }
 
+// readNode reads the node, which comes once.
 func (r *request) readNode(value []byte) error {
 	if r.node == nil {
 		r.node = &node{}

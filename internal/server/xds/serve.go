@@ -18,20 +18,26 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// Limits of a connection, before anybody is known to be behind it.
+// Limits of a connection. Whoever is behind it, it costs little until a proxy is known to be there.
 const (
-	maxHandshakes    = 64
-	greetingTime     = 5 * time.Second
-	keepaliveTime    = 15 * time.Second
-	pingTime         = 5 * time.Minute
-	idleTime         = 30 * time.Second
-	maxStreams       = 100
+	// maxHandshakes are under way at once, and each step of getting acquainted has greetingTime: TLS, HTTP/2, a first request.
+	maxHandshakes = 64
+	greetingTime  = 5 * time.Second
+	// keepaliveTime is when an idle connection is looked at; after twice that without an answer it ends. pingTime is when gRPC
+	// itself looks.
+	keepaliveTime = 15 * time.Second
+	pingTime      = 5 * time.Minute
+	// idleTime is how long a connection without streams, or with HTTP, may stay.
+	idleTime   = 30 * time.Second
+	maxStreams = 100
+	// maxMessageBytes bounds a request; a first one has some 62 KB and fits into windowBytes without a word from us.
 	maxMessageBytes  = 4 << 20
-	maxHeaderBytes   = 64 << 10
 	windowBytes      = 128 << 10
+	maxHeaderBytes   = 64 << 10
 	writeBufferBytes = 4 << 10
 )
 
+// The protocols as they are offered in a TLS handshake.
 const (
 	protocolHTTP1 = "http/1.1"
 	protocolHTTP2 = "h2"
@@ -84,13 +90,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 	}
 
 	var wg sync.WaitGroup
-	wg.Go(func() { discovery.Serve(m.discovery) })
-	wg.Go(func() { web.Serve(m.web) })
+	// These two end when they are told to, and with nothing to say but that.
+	wg.Go(func() { _ = discovery.Serve(m.discovery) })
+	wg.Go(func() { _ = web.Serve(m.web) })
 	wg.Go(func() {
 		<-ctx.Done()
-		ln.Close()
+		_ = ln.Close()
 		discovery.Stop()
-		web.Close()
+		_ = web.Close()
 	})
 	err := m.accept(ctx, ln)
 	cancel()
@@ -118,6 +125,7 @@ func (m *multiplexer) accept(ctx context.Context, ln net.Listener) error {
 	return <-failed
 }
 
+// acceptSome takes one connection after the other; an error of the listener that passes is waited out.
 func (m *multiplexer) acceptSome(ctx context.Context, ln net.Listener) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 5*time.Millisecond, time.Second
@@ -163,6 +171,7 @@ func (m *multiplexer) greet(ctx context.Context, raw net.Conn) {
 		_, err = io.ReadFull(conn, head)
 	}
 	if err == nil {
+		// From here on the servers have limits of their own.
 		err = raw.SetDeadline(time.Time{})
 	}
 	switch {

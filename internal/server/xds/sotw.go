@@ -27,6 +27,7 @@ func (s *stream) receiveSotw(u *subscription, r *request) {
 	}
 	switch {
 	case !u.asked:
+		// The version is from the stream before this one, if there was one.
 		u.asked, u.owed, u.heldVersion = true, true, r.version
 		u.wildcard = star || r.kind.whole() && len(names) == 0
 		return
@@ -68,10 +69,13 @@ func (u *subscription) nextSotw(t resourceType, all []*envoy.Sealed) (answer, bo
 	}
 	switch {
 	case u.owed && (t.whole() || len(list) > 0):
+		// A question gets all that it asked for, even what the proxy has or has refused.
 	case u.owed && len(u.names) == 0:
+		// It asked for nothing: it wants no more of this type.
 		u.owed = false
 		return answer{}, false
 	case !u.news(fresh, gone):
+		// What it asked for may be missing; then it stays owed until it is there.
 		return answer{}, false
 	case !t.whole():
 		put = fresh

@@ -48,6 +48,7 @@ func (s *Server) Status(mesh, name string) (ProxyStatus, bool) {
 	if p == nil {
 		return ProxyStatus{}, false
 	}
+	// Of a proxy that went, the last connection is shown.
 	s.fleet.mu.Lock()
 	session := p.session
 	status := ProxyStatus{Connected: session != nil}
@@ -125,6 +126,7 @@ func (w *reporter) run(ctx context.Context) {
 			return
 		case <-w.wake:
 		}
+		// What happens from now on until the timer ends is in the same write.
 		timer.Reset(w.pause())
 		select {
 		case <-ctx.Done():
@@ -227,6 +229,7 @@ func (w *reporter) subscription(s *session, ended *time.Time) *kumapb.DiscoveryS
 	return sub
 }
 
+// stats gives the counts as the insight has them.
 func (t typeCounts) stats() *kumapb.DiscoveryServiceStats {
 	return &kumapb.DiscoveryServiceStats{ResponsesSent: t.sent, ResponsesAcknowledged: t.accepted, ResponsesRejected: t.refused}
 }

@@ -18,11 +18,14 @@ type stream struct {
 	instance string
 	now      func() time.Time
 
+	// offered is the newest configuration, kick tells of it, and end why the stream is to end.
 	offered atomic.Pointer[envoy.Config]
 	kick    chan struct{}
 	end     chan error
 	counts  counts
 
+	// config is the one that is being sent; nil at first, and then nothing is answered: an empty answer would take away what the
+	// proxy has.
 	config *envoy.Config
 	subs   [typeCount]subscription
 	// dirty marks the types to look at.
@@ -39,10 +42,7 @@ func newStream(delta bool, instance string, now func() time.Time) *stream {
 // offer gives the stream its newest configuration. It never waits.
 func (s *stream) offer(config *envoy.Config) {
 	s.offered.Store(config)
-	select {
-	case s.kick <- struct{}{}:
-	default:
-	}
+	signal(s.kick)
 }
 
 // stop ends the stream with an error for the proxy. It never waits.
@@ -95,6 +95,7 @@ func (s *stream) next() (m message, wait time.Duration) {
 			continue
 		}
 		if left := s.blocked(t); left > 0 {
+			// It stays dirty, and is looked at again with the next thing that happens.
 			wait = left
 			continue
 		}
@@ -186,6 +187,7 @@ func (s *stream) resources(t resourceType) (all []*envoy.Sealed, kept time.Durat
 	if len(cds.known) == 0 || !lds.asked && !cds.claims {
 		return all, 0
 	}
+	// Somebody who does not answer cannot hold them for ever; somebody who refuses can, for his listeners are the old ones.
 	left := s.deadline.Sub(s.now())
 	refused := len(lds.refused) > 0
 	if lds.settled(listOf(s.config, listeners)) || left <= 0 && !refused {

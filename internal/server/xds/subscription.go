@@ -48,6 +48,7 @@ func (t resourceType) url() string {
 // whole types are always sent and asked for as a whole in state of the world; of the others a response may hold a part.
 func (t resourceType) whole() bool { return t == clusters || t == listeners }
 
+// typeOf finds a type by its name on the wire.
 func typeOf(url []byte) resourceType {
 	for t := range typeCount {
 		if string(url) == t.url() {
@@ -126,6 +127,7 @@ func (u *subscription) accept() {
 
 func (u *subscription) reject() {
 	u.waiting = false
+	// What it has stays what it had. Envoy does take the good parts of an answer that it refuses, but it does not say which.
 	u.refused, u.refusedRemoval = union(u.offered, u.refused), u.gone
 	u.sent, u.offered, u.gone = nil, nil, nil
 }
@@ -155,8 +157,10 @@ func find(list []*envoy.Sealed, name string) *envoy.Sealed {
 	return list[i]
 }
 
+// same says that two resources of one type are the same to a proxy.
 func same(a, b *envoy.Sealed) bool { return a == b || a.Name == b.Name && a.Version == b.Version }
 
+// equal says that two lists are the same to a proxy.
 func equal(a, b []*envoy.Sealed) bool { return shared(a, b) || slices.EqualFunc(a, b, same) }
 
 // shared says that two lists are the same piece of memory.
@@ -216,6 +220,7 @@ func byName(a, b *envoy.Sealed) int { return strings.Compare(a.Name, b.Name) }
 
 // versionOf is a version for a list, made of its content alone.
 func versionOf(list []*envoy.Sealed) string {
+	// Lengths keep the boundaries: ("ab", "c") is not ("a", "bc").
 	h := fnv.New128a()
 	var size [8]byte
 	for _, r := range list {

@@ -73,6 +73,7 @@ func (a *assembly) share(body []byte) {
 	a.parts = append(a.parts, mem.SliceBuffer(body))
 }
 
+// cut ends the piece that is being written.
 func (a *assembly) cut() {
 	if len(a.own) > 0 {
 		a.parts = append(a.parts, mem.SliceBuffer(a.own))
@@ -80,11 +81,13 @@ func (a *assembly) cut() {
 	}
 }
 
+// message gives the pieces.
 func (a *assembly) message() message {
 	a.cut()
 	return a.parts
 }
 
+// text appends a field of text; an empty one is left out, as protobuf does.
 func (a *assembly) text(n protowire.Number, s string) {
 	if s != "" {
 		a.own = protowire.AppendString(protowire.AppendTag(a.own, n, protowire.BytesType), s)
@@ -110,6 +113,7 @@ const (
 	anyValue = 2
 )
 
+// anySize is what any adds.
 func anySize(r *envoy.Sealed) int {
 	size := textSize(r.TypeURL)
 	if len(r.Body) > 0 {
@@ -118,6 +122,7 @@ func anySize(r *envoy.Sealed) int {
 	return size
 }
 
+// any appends a resource in its envelope.
 func (a *assembly) any(r *envoy.Sealed) {
 	a.text(anyType, r.TypeURL)
 	if len(r.Body) > 0 {

@@ -112,7 +112,7 @@ func (o Options) withDefaults() Options {
 // because its proxy has gone.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.fleet.close()
-	s.lifecycle.recover()
+	s.lifecycle.takeOver()
 	close(s.ready)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.pusher.run(ctx) })
