@@ -64,7 +64,7 @@ func (u *subscription) nextDelta(t resourceType, all []*envoy.Sealed) (answer, b
 		// From now on our own copies are held, and the claims are garbage.
 		u.known = adopted(u.known, with)
 	}
-	fresh := u.fresh(with)
+	fresh := u.fresh(changed(with, u.known))
 	var gone []string
 	if u.wildcard {
 		gone = namesNotIn(u.known, with)
@@ -88,7 +88,7 @@ func (u *subscription) nextDelta(t resourceType, all []*envoy.Sealed) (answer, b
 		return answer{}, false
 	}
 	u.sent, u.offered, u.gone = u.after(with, fresh), put, gone
-	return answer{version: versionOf(list), put: put, removed: gone}, true
+	return answer{version: versionOf(list), put: put, removed: gone, anew: put}, true
 }
 
 // adopted replaces what a proxy claimed to have by our own where it is the same.

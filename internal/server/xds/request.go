@@ -173,7 +173,7 @@ func (n *node) decode(raw []byte) error {
 			}
 			return proto.UnmarshalOptions{Merge: true, RecursionLimit: 64}.Unmarshal(value, n.metadata)
 		case 9:
-			return n.readExtension(value)
+			n.readExtension(value)
 		}
 		return nil
 	})
@@ -182,17 +182,13 @@ func (n *node) decode(raw []byte) error {
 // kafkaFilter is the extension that decides whether a Kafka listener is understood.
 const kafkaFilter = "envoy.filters.network.kafka_broker"
 
-// readExtension looks at the name of one envoy.config.core.v3.Extension.
-func (n *node) readExtension(value []byte) error {
-	if len(value) < len(kafkaFilter) {
-		return nil
+// readExtension looks at the name of one envoy.config.core.v3.Extension. There are hundreds, and the name is each one's first
+// field, so nothing else is taken apart.
+func (n *node) readExtension(value []byte) {
+	const nameTag = 1<<3 | byte(protowire.BytesType)
+	if len(value) > len(kafkaFilter)+1 && value[0] == nameTag && int(value[1]) == len(kafkaFilter) {
+		n.kafka = n.kafka || string(value[2:2+len(kafkaFilter)]) == kafkaFilter
 	}
-	return eachBytes(value, func(number protowire.Number, value []byte) error {
-		if number == 1 && len(value) == len(kafkaFilter) && string(value) == kafkaFilter {
-			n.kafka = true
-		}
-		return nil
-	})
 }
 
 // eachBytes visits the length-delimited fields of an encoded message and checks that the others are well formed.

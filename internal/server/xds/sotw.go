@@ -61,7 +61,8 @@ func (u *subscription) nextSotw(t resourceType, all []*envoy.Sealed) (answer, bo
 		u.known, u.base, u.owed, u.heldVersion = list, true, false, ""
 		return answer{}, false
 	}
-	put, fresh := list, u.fresh(list)
+	put, anew := list, changed(list, u.known)
+	fresh := u.fresh(anew)
 	var gone []string
 	if t.whole() {
 		// What is not in the answer goes.
@@ -81,16 +82,15 @@ func (u *subscription) nextSotw(t resourceType, all []*envoy.Sealed) (answer, bo
 		put = fresh
 	}
 	u.sent, u.offered, u.gone = u.after(list, put), put, gone
-	return answer{version: versionOf(list), put: put}, true
+	return answer{version: versionOf(list), put: put, anew: anew}, true
 }
 
-// fresh gives what the proxy has not, less what it has refused as it is.
-func (u *subscription) fresh(list []*envoy.Sealed) []*envoy.Sealed {
-	fresh := changed(list, u.known)
+// fresh gives what is to be sent of what the proxy has not: all but what it has refused as it is.
+func (u *subscription) fresh(anew []*envoy.Sealed) []*envoy.Sealed {
 	if len(u.refused) == 0 {
-		return fresh
+		return anew
 	}
-	return slices.DeleteFunc(slices.Clone(fresh), func(r *envoy.Sealed) bool {
+	return slices.DeleteFunc(slices.Clone(anew), func(r *envoy.Sealed) bool {
 		old := find(u.refused, r.Name)
 		return old != nil && same(old, r)
 	})

@@ -94,6 +94,11 @@ func (s *stream) next() (m message, wait time.Duration) {
 		if !s.dirty[t] || !u.asked || u.waiting {
 			continue
 		}
+		if t == listeners && !u.owed && shared(u.known, listOf(s.config, t)) {
+			// Others have changed that it might have had to wait for.
+			s.dirty[t] = false
+			continue
+		}
 		if left := s.blocked(t); left > 0 {
 			// It stays dirty, and is looked at again with the next thing that happens.
 			wait = left
@@ -127,7 +132,7 @@ func (s *stream) send(t resourceType, w answer) message {
 	u.heldVersion = ""
 	switch t {
 	case clusters:
-		s.warm(w.put)
+		s.warm(w.anew)
 		s.subs[endpoints].again, s.subs[secrets].again = true, true
 	case listeners:
 		s.subs[routes].again, s.subs[secrets].again = true, true
@@ -141,13 +146,12 @@ func (s *stream) send(t resourceType, w answer) message {
 
 // warm makes the endpoints of clusters that are new or have changed be sent again, even if they are the same: Envoy warms such a
 // cluster anew, and waits for them.
-func (s *stream) warm(put []*envoy.Sealed) {
+func (s *stream) warm(anew []*envoy.Sealed) {
 	u := &s.subs[endpoints]
 	if !u.asked {
 		u.stale = true
 		return
 	}
-	anew := changed(put, s.subs[clusters].known)
 	u.forget(func(name string) bool { return find(anew, name) != nil })
 	s.dirty[endpoints] = true
 }

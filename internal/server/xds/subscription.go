@@ -166,7 +166,7 @@ func equal(a, b []*envoy.Sealed) bool { return shared(a, b) || slices.EqualFunc(
 // shared says that two lists are the same piece of memory.
 func shared(a, b []*envoy.Sealed) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
-// changed gives what is in list and not, or not so, in before.
+// changed gives what is in list and not, or not so, in before. Both are sorted, so one walk does.
 func changed(list, before []*envoy.Sealed) []*envoy.Sealed {
 	switch {
 	case shared(list, before):
@@ -176,11 +176,25 @@ func changed(list, before []*envoy.Sealed) []*envoy.Sealed {
 	}
 	var out []*envoy.Sealed
 	for _, r := range list {
-		if old := find(before, r.Name); old == nil || !same(old, r) {
+		var old *envoy.Sealed
+		if old, before = skipTo(before, r.Name); old == nil || !same(old, r) {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// skipTo leaves out what comes before a name, and finds the resource of that name; nil when it is not there.
+func skipTo(list []*envoy.Sealed, name string) (*envoy.Sealed, []*envoy.Sealed) {
+	for i, r := range list {
+		switch c := strings.Compare(r.Name, name); {
+		case c == 0:
+			return r, list[i+1:]
+		case c > 0:
+			return nil, list[i:]
+		}
+	}
+	return nil, nil
 }
 
 // namesNotIn gives the names in list that the other list has not.
@@ -190,7 +204,8 @@ func namesNotIn(list, other []*envoy.Sealed) []string {
 	}
 	var out []string
 	for _, r := range list {
-		if find(other, r.Name) == nil {
+		var there *envoy.Sealed
+		if there, other = skipTo(other, r.Name); there == nil {
 			out = append(out, r.Name)
 		}
 	}

@@ -140,6 +140,8 @@ type answer struct {
 	// put is all, or what has changed; removed are names, and only delta has them.
 	put     []*envoy.Sealed
 	removed []string
+	// anew is the part of put that the proxy has not, or not so; it is not sent.
+	anew []*envoy.Sealed
 }
 
 // ownBytes guesses what stands between the bodies, so that it is allocated once.

@@ -93,6 +93,21 @@ func bigNode(t testing.TB) *corev3.Node {
 	return n
 }
 
+func TestKafkaFilterIsSeen(t *testing.T) {
+	n := bigNode(t)
+	for _, want := range []bool{false, true} {
+		raw, err := proto.Marshal(&discoveryv3.DiscoveryRequest{Node: n, TypeUrl: clusters.url()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &sotwRequest{}
+		if err := r.decode(raw); err != nil || r.node.kafka != want || r.node.id != n.Id {
+			t.Errorf("%v: read %+v", err, r.node)
+		}
+		n.Extensions = append(n.Extensions, &corev3.Extension{Name: kafkaFilter, Category: "envoy.filters.network"})
+	}
+}
+
 func FuzzRequests(f *testing.F) {
 	add := func(m proto.Message) {
 		raw, err := proto.Marshal(m)
@@ -162,8 +177,7 @@ func equalNodes(t *testing.T, got *node, want *corev3.Node) {
 	if got == nil {
 		return
 	}
-	kafka := slices.ContainsFunc(want.Extensions, func(e *corev3.Extension) bool { return e.Name == "envoy.filters.network.kafka_broker" })
-	if got.id != want.Id || got.kafka != kafka || (got.metadata == nil) != (want.Metadata == nil) {
+	if got.id != want.Id || (got.metadata == nil) != (want.Metadata == nil) {
 		t.Errorf("node %v read as %+v", want, got)
 	}
 	if got.metadata != nil && !proto.Equal(got.metadata, want.Metadata) {
