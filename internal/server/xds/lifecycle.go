@@ -210,6 +210,7 @@ func (f *fleet) takeDue(now time.Time) (due []*proxy, next time.Time) {
 			// It stays, is there, is about to be there, or is just going.
 		case !p.due.After(now) && len(due) < maxRemoved:
 			p.leaving = make(chan struct{})
+			p.compiled.Store(nil)
 			due = append(due, p)
 		case next.IsZero() || p.due.Before(next):
 			next = p.due
@@ -239,7 +240,6 @@ func (l *lifecycle) remove(ctx context.Context, due []*proxy) {
 	defer l.fleet.mu.Unlock()
 	for _, p := range due {
 		if p.due = again; again.IsZero() {
-			p.compiled.Store(nil)
 			p.registered, p.past, p.last = "", nil, nil
 			l.store.DeleteVolatile(insightKey(p.key))
 		}
