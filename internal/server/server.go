@@ -55,6 +55,8 @@ type Server struct {
 	credentials *credentials
 
 	http, https, dataplanes, health net.Listener
+	// dataplanes6 is the same port on ::1, where Envoy may look for `localhost`; nil where it is not to be had.
+	dataplanes6 net.Listener
 }
 
 // New opens the store and the ports. Errors say which file or port is in the way. The caller closes the server.
@@ -144,7 +146,17 @@ func (s *Server) listenAll(ctx context.Context) error {
 		}
 		*port.to = l
 	}
+	if at, ok := s.dataplanesOn127(); ok {
+		// A machine without IPv6 has no ::1, and then nobody looks for it there.
+		s.dataplanes6, _ = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("::1", at))
+	}
 	return nil
+}
+
+// dataplanesOn127 gives the port of the data planes when it is on 127.0.0.1 alone.
+func (s *Server) dataplanesOn127() (port string, ok bool) {
+	host, port, err := net.SplitHostPort(addressOf(s.dataplanes))
+	return port, err == nil && host == "127.0.0.1"
 }
 
 // variable is the environment variable that sets a key, with a value to try.
@@ -216,8 +228,10 @@ func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.xds.Run(ctx) })
 	secure := &tls.Config{Certificates: []tls.Certificate{s.credentials.certificate}, MinVersion: tls.VersionTLS12}
-	if s.dataplanes != nil {
-		group.Go(func() error { return s.xds.Serve(ctx, s.dataplanes, secure) })
+	for _, l := range []net.Listener{s.dataplanes, s.dataplanes6} {
+		if l != nil {
+			group.Go(func() error { return s.xds.Serve(ctx, l, secure) })
+		}
 	}
 	if s.http != nil {
 		group.Go(func() error { return s.serve(ctx, s.http, s.api) })
@@ -266,7 +280,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler
 
 // Close gives the ports and the store back, after Run has returned or when it was never called.
 func (s *Server) Close() error {
-	for _, l := range []net.Listener{s.http, s.https, s.dataplanes, s.health} {
+	for _, l := range []net.Listener{s.http, s.https, s.dataplanes, s.dataplanes6, s.health} {
 		if l != nil {
 			// Run closed it already where it ran.
 			_ = l.Close()

@@ -103,6 +103,17 @@ func TestFacesAnswer(t *testing.T) {
 	if code, _ := status(t, c, "https://"+at.DataPlanes+"/elsewhere"); code != http.StatusNotFound {
 		t.Errorf("the data planes' port answered %d", code)
 	}
+	// Envoy may take localhost for ::1.
+	_, port, err := net.SplitHostPort(at.DataPlanes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		l.Close()
+		if code, _ := status(t, c, "https://[::1]:"+port+"/elsewhere"); code != http.StatusNotFound {
+			t.Errorf("on ::1 the data planes' port answered %d", code)
+		}
+	}
 }
 
 // TestRestartKeeps shows that the authority, and what was stored, are the same after a restart, and that nobody else may read it.
