@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kumactl/kumactl/internal/problem"
+	"github.com/kumactl/kumactl/internal/wholefile"
 )
 
 // Contexts is the file with the known control planes, ~/.kumactl/config. It is the file of Kuma's kumactl: both can use the same one.
@@ -103,23 +104,8 @@ func (c *Contexts) Write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return problem.New(problem.Invalid, "folder of the file with the known control planes: %w", err)
 	}
-	return replaceFile(path, raw)
-}
-
-// replaceFile writes beside the file and renames, so that a reader sees the old text or the new one.
-func replaceFile(path string, raw []byte) error {
-	// CreateTemp gives mode 0600.
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
+	if err := wholefile.Write(path, raw, 0o600); err != nil {
 		return problem.New(problem.Invalid, "file with the known control planes: %w", err)
-	}
-	_, err = temp.Write(raw)
-	err = errors.Join(err, temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(problem.New(problem.Invalid, "%s: %w", path, err), os.Remove(temp.Name()))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 var levels = map[string]int{
 	"internal/problem":     0,
 	"internal/kumapb":      0,
+	"internal/wholefile":   0,
 	"internal/resource":    1,
 	"internal/resource/*":  2,
 	"internal/store":       2,

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/kumactl/kumactl/internal/wholefile"
 )
 
 const private = fs.FileMode(0o077) // what others may do with a private file: nothing
@@ -153,22 +155,10 @@ func remove(path string) (State, error) {
 	return Removed, err
 }
 
-// replace writes a file as a whole, so that a crash leaves the old one or the new one.
+// replace writes a file whole, and its folder where that is missing.
 func replace(path string, content []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return wholefile.Write(path, content, mode)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/kumactl/kumactl/internal/problem"
+	"github.com/kumactl/kumactl/internal/wholefile"
 )
 
 // maxSocketPath is what the kernels allow in a unix socket's address (macOS: 103 bytes and a zero; Linux has four more).
@@ -77,19 +78,7 @@ func (l *Launcher) prepare(dir *workDir) (unlock func(), err error) {
 
 // writePrivate replaces a file by one that only its owner can read, whole or not at all.
 func writePrivate(path string, content []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-") // made with 0600
-	if err != nil {
-		return problem.New(problem.Invalid, "%s: %w", path, err)
-	}
-	_, err = tmp.Write(content)
-	if closed := tmp.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
+	if err := wholefile.Write(path, content, 0o600); err != nil {
 		return problem.New(problem.Invalid, "%s: %w", path, err)
 	}
 	return nil
